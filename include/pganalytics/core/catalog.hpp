@@ -1,0 +1,83 @@
+// The catalog: the one declaration of all plugins, rowsets and columns. From it follow the SQL for
+// a server version, the JSON, the sparse filter's key, the hub's tables and the documentation.
+// Rowsets are declared in src/core/catalog_<plugin>.cpp, one file a plugin, as constexpr data.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "pganalytics/core/column_type.hpp"
+
+namespace pganalytics {
+
+enum class Scope : uint8_t {
+    kCluster,   // read once a cycle, in the visit to pganalytics.database
+    kDatabase,  // read in each database; the first key column is datid
+    kHost,      // read by the program from /proc and the file systems
+    kExternal,  // no source of ours: rows come from other collectors of the family only
+    kHub,       // rows the hub itself writes beside what it was sent
+};
+
+enum class Kind : uint8_t { kKey, kLabel, kCounter, kGauge };
+
+// Server majors, both ends included.
+struct Versions {
+    int first = 0;
+    int last = 999;
+    constexpr bool contain(int major) const { return first <= major && major <= last; }
+};
+
+struct Column {
+    std::string_view name;  // PostgreSQL's own
+    std::string_view sql;   // expression over the rowset's source; empty for kHost and kExternal
+    ColumnType type;
+    Kind kind;
+    std::string_view unit;  // "bytes", "milliseconds", "rows", "blocks", ... ; empty: none
+    std::string_view help;  // one line
+    Versions versions = {};
+};
+
+// What stands from FROM on. Exactly one source covers each supported major.
+struct Source {
+    std::string_view sql;
+    Versions versions = {};
+};
+
+// `columns` may name a column several times with disjoint versions where its expression differs
+// between majors; its type, kind and unit are then the same each time. Keys come first.
+struct Rowset {
+    std::string_view plugin;
+    std::string_view name;
+    Scope scope;
+    int period_seconds;  // 0: each cycle
+    std::span<const Source> sources;
+    std::span<const Column> columns;
+    std::string_view help;
+};
+
+// A rowset's number is its place here; library and program of one build agree on it
+// (catalog_digest() is compared when they meet).
+std::span<const Rowset> catalog();
+const Rowset* find_rowset(std::string_view plugin, std::string_view name);
+uint16_t rowset_number(const Rowset& rowset);
+uint64_t catalog_digest();
+
+// The columns a server of `major` delivers, in order: the columns of a row on the wire.
+std::vector<const Column*> columns_for(const Rowset& rowset, int major);
+// Every column once, in order of first appearance: the columns of the hub's table.
+std::vector<const Column*> all_columns(const Rowset& rowset);
+std::vector<ColumnType> types_of(std::span<const Column* const> columns);
+// Number of leading key columns.
+size_t key_count(std::span<const Column* const> columns);
+
+// SELECT ... for a kCluster or kDatabase rowset on `major`; qualified with pg_catalog throughout.
+// Empty where the rowset does not exist on that major.
+std::string rowset_sql(const Rowset& rowset, int major);
+
+// "pg_stats_tables" (in schema pganalytics of the hub).
+std::string hub_table(const Rowset& rowset);
+
+}  // namespace pganalytics

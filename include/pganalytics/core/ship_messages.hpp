@@ -1,0 +1,193 @@
+// What the collector worker and `pganalytics ship` say to each other.
+//
+//   collector: Hello, ShipSettings, ServerFacts, then cycles:
+//              CycleBegin (RowsetBegin RowsetRows* RowsetEnd)* CycleEnd
+//              and at any time between rowsets: ShipSettings, ServerFacts, Request, Heartbeat,
+//              SelfEnrol, Stop
+//   ship:      Hello, LogLine, HeartbeatAnswer, AnswerPart*, AnswerEnd, NeedSelfEnrolment
+//
+// Times are microseconds since 1970-01-01 UTC.
+#pragma once
+
+#include <span>
+#include <string>
+#include <vector>
+
+#include "pganalytics/core/column_type.hpp"
+#include "pganalytics/core/frame.hpp"
+
+namespace pganalytics {
+
+// The local settings the program needs; sent at its start and after each change.
+struct ShipSettings {
+    static constexpr FrameType kType = FrameType::kShipSettings;
+    bool enabled = true;
+    std::string hub_url;  // empty: the state directory's
+    std::string ca_file;  // empty, also the next two: state directory
+    std::string cert_file;
+    std::string key_file;
+    std::string state_directory;
+    bool own_hub = false;  // pganalytics.hub is on and this server is not in recovery
+    int32_t collect_interval_ms = 60000;
+    int32_t full_interval_s = 3600;
+    int32_t config_pull_interval_s = 300;
+    bool remote_config = true;
+    int64_t spool_limit = 0;   // bytes
+    int64_t memory_limit = 0;  // bytes, of the program
+    static void fields(auto& self, auto& codec) {
+        codec(self.enabled, self.hub_url, self.ca_file, self.cert_file, self.key_file,
+              self.state_directory, self.own_hub, self.collect_interval_ms, self.full_interval_s,
+              self.config_pull_interval_s, self.remote_config, self.spool_limit, self.memory_limit);
+    }
+};
+
+struct TablespaceFact {
+    uint32_t oid = 0;
+    std::string name;
+    std::string path;
+    static void fields(auto& self, auto& codec) { codec(self.oid, self.name, self.path); }
+};
+
+// What the server is; sent at the program's start and when it changes (promotion, reload).
+struct ServerFacts {
+    static constexpr FrameType kType = FrameType::kServerFacts;
+    std::string system_identifier;
+    int32_t server_version_num = 0;
+    std::string server_version;
+    bool in_recovery = false;
+    std::string cluster_name;
+    int32_t postmaster_pid = 0;
+    std::string data_directory;
+    std::string log_directory;  // absolute; empty: the server does not write log files
+    std::vector<std::string> temp_tablespaces;
+    std::vector<TablespaceFact> tablespaces;  // but pg_default and pg_global
+    static void fields(auto& self, auto& codec) {
+        codec(self.system_identifier, self.server_version_num, self.server_version,
+              self.in_recovery, self.cluster_name, self.postmaster_pid, self.data_directory,
+              self.log_directory, self.temp_tablespaces, self.tablespaces);
+    }
+};
+
+enum class CyclePurpose : uint8_t {
+    kScheduled = 0,
+    kCollectNow = 1,  // as scheduled, but at once and with every rowset due
+    kPushNow = 2,     // the same, and delivered at once
+    kPreview = 3,     // every row, shown to the asking session, sent to nobody, no state changed
+};
+
+struct CycleBegin {
+    static constexpr FrameType kType = FrameType::kCycleBegin;
+    uint64_t number = 0;  // counted from the worker's start
+    CyclePurpose purpose = CyclePurpose::kScheduled;
+    int64_t time = 0;
+    // Request that asked for the cycle; 0: none. Answered by the program when it is read
+    // (collect_now, preview) or when the hub has answered (push_now).
+    uint64_t request = 0;
+    std::vector<uint16_t> host_rowsets;  // kHost rowsets due, which the program reads itself
+    static void fields(auto& self, auto& codec) {
+        codec(self.number, self.purpose, self.time, self.request, self.host_rowsets);
+    }
+};
+
+struct RowsetBegin {
+    static constexpr FrameType kType = FrameType::kRowsetBegin;
+    uint16_t rowset = 0;
+    uint32_t datid = 0;  // 0: cluster
+    std::string datname;
+    int64_t time = 0;
+    static void fields(auto& self, auto& codec) {
+        codec(self.rowset, self.datid, self.datname, self.time);
+    }
+};
+
+// Payload: rows of the rowset begun last, as in row_format.hpp, whole rows only. (No codec: the
+// payload is the rows themselves.)
+
+struct RowsetEnd {
+    static constexpr FrameType kType = FrameType::kRowsetEnd;
+    uint64_t rows = 0;
+    // False where a limit, a timeout or an error cut it: nothing is proven gone.
+    bool complete = false;
+    uint64_t elapsed_us = 0;
+    uint64_t cpu_us = 0;
+    std::string sqlstate;  // empty: no error
+    std::string message;
+    static void fields(auto& self, auto& codec) {
+        codec(self.rows, self.complete, self.elapsed_us, self.cpu_us, self.sqlstate, self.message);
+    }
+};
+
+struct CycleEnd {
+    static constexpr FrameType kType = FrameType::kCycleEnd;
+    uint64_t number = 0;
+    uint32_t databases_visited = 0;
+    uint32_t databases_waiting = 0;   // left for the next cycle
+    std::vector<uint32_t> databases;  // every database there is: state of others is forgotten
+    static void fields(auto& self, auto& codec) {
+        codec(self.number, self.databases_visited, self.databases_waiting, self.databases);
+    }
+};
+
+enum class RequestKind : uint8_t {
+    kCollectNow = 1,  // by CycleBegin
+    kPushNow = 2,     // by CycleBegin
+    kPreview = 3,     // by CycleBegin; arguments: plugin or nothing
+    kStatus = 4,
+    kRegister = 5,  // arguments: url, token
+    kUnregister = 6,
+    kReload = 7,
+};
+
+struct Request {
+    static constexpr FrameType kType = FrameType::kRequest;
+    uint64_t number = 0;
+    RequestKind kind = RequestKind::kStatus;
+    std::vector<std::string> arguments;
+    int32_t timeout_ms = 30000;
+    static void fields(auto& self, auto& codec) {
+        codec(self.number, self.kind, self.arguments, self.timeout_ms);
+    }
+};
+
+// Address and token of the server's own hub, for enrolment over loopback.
+struct SelfEnrol {
+    static constexpr FrameType kType = FrameType::kSelfEnrol;
+    std::string url;
+    std::string token;
+    static void fields(auto& self, auto& codec) { codec(self.url, self.token); }
+};
+
+struct NeedSelfEnrolment {
+    static constexpr FrameType kType = FrameType::kNeedSelfEnrolment;
+    static void fields(auto&, auto& codec) { codec(); }
+};
+
+// A piece of an answer: text (preview, register) or rows as in row_format.hpp with the types of
+// answer_types(kind).
+struct AnswerPart {
+    static constexpr FrameType kType = FrameType::kAnswerPart;
+    uint64_t number = 0;
+    std::string bytes;
+    static void fields(auto& self, auto& codec) { codec(self.number, self.bytes); }
+};
+
+struct AnswerEnd {
+    static constexpr FrameType kType = FrameType::kAnswerEnd;
+    uint64_t number = 0;
+    std::string sqlstate;  // empty: no error
+    std::string message;
+    std::string detail;
+    std::string hint;
+    static void fields(auto& self, auto& codec) {
+        codec(self.number, self.sqlstate, self.message, self.detail, self.hint);
+    }
+};
+
+// Columns of an answer made of rows; empty for answers of text.
+//   collect_now: plugin, rowset, datname text, rows int64, ms float64, error text
+//   push_now:    snapshot_id uuid, sequence, rows, bytes_json, bytes_gzip int64, status text,
+//                duplicate bool, metrics_inserted int64, took int64 (microseconds)
+//   status:      component, name, value, unit, note text
+std::span<const ColumnType> answer_types(RequestKind kind);
+
+}  // namespace pganalytics
