@@ -15,10 +15,10 @@
 #include <vector>
 
 #include "pganalytics/core/frame.hpp"
+#include "pganalytics/core/uuid.hpp"
 
 namespace pganalytics {
 
-using Uuid = std::array<uint8_t, 16>;
 using Sha256 = std::array<uint8_t, 32>;
 
 struct ServeSettings {
