@@ -1,0 +1,81 @@
+# pganalytics.so: src/pg + src/core, linked with nothing but PostgreSQL and the C++ runtime. Run by
+# the Makefile through a make of its own, because PGXS brings variables and targets (check, clean)
+# that belong to this product alone.
+
+PG_CONFIG ?= pg_config
+BUILD ?= build
+SHELL := /bin/bash
+
+pg_version := $(shell $(PG_CONFIG) --version)
+pg_major := $(shell echo '$(pg_version)' | sed -E 's/[^0-9]*([0-9]+).*/\1/')
+
+# Sources lie beside this make's working directory, not beside this file.
+VPATH := .
+EXTENSION = pganalytics
+DATA = $(wildcard sql/pganalytics--*.sql)
+
+# Compiling each file a second time to bitcode would gain nothing, and does not know our flags.
+override with_llvm := no
+# Our library needs no run path.
+override rpath :=
+
+PGXS := $(shell $(PG_CONFIG) --pgxs)
+include $(PGXS)
+include make/common.mk
+
+objects := $(BUILD)/library-$(pg_major)
+shared_library := $(objects)/pganalytics.so
+
+sources := $(wildcard src/pg/*.cpp src/core/*.cpp)
+library_objects := $(patsubst src/%.cpp,$(objects)/%.o,$(sources))
+
+# Server headers by -isystem: their warnings are not ours.
+library_cppflags := -Iinclude -isystem $(includedir_server) \
+    $(filter-out -I%,$(CPPFLAGS)) \
+    -DPGANALYTICS_BINDIR='"$(bindir)"'
+# PGDLLEXPORT is empty before 16, and hidden visibility would hide even the magic block.
+ifneq ($(filter 13 14 15,$(pg_major)),)
+library_cppflags += '-DPGDLLEXPORT=__attribute__((visibility("default")))'
+endif
+
+library_cxxflags := $(filter-out -W%,$(CXXFLAGS)) -std=c++20 -fPIC -fvisibility=hidden \
+    -fvisibility-inlines-hidden -fstack-protector-strong $(WARNINGS) -Wno-register $(PREFIX_MAP) \
+    $(EXTRA_CXXFLAGS)
+comma := ,
+# Exported is what src/pg/exports.map names; make lint holds it against the SQL script.
+library_ldflags := $(LDFLAGS) $(LDFLAGS_SL) -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack \
+    -Wl,--as-needed $(addprefix -Wl$(comma)--version-script=,$(wildcard src/pg/exports.map)) \
+    $(EXTRA_LDFLAGS)
+SHLIB_LINK = -lstdc++
+
+ifneq ($(sources),)
+all: $(shared_library)
+endif
+
+$(objects)/flags: FORCE
+	$(call record_flags,$(CXX) $(library_cppflags) $(library_cxxflags))
+
+$(library_objects): $(objects)/%.o: src/%.cpp $(objects)/flags
+	@mkdir -p $(@D)
+	$(call step,c++ $@)$(CCACHE) $(CXX) $(library_cppflags) $(library_cxxflags) -MMD -MP -c -o $@ $<
+
+$(shared_library): $(library_objects) $(wildcard src/pg/exports.map)
+	$(call step,link $@)$(CC) -shared -o $@ $(library_objects) $(library_ldflags) $(SHLIB_LINK)
+
+install: install-library
+install-library: all installdirs
+ifneq ($(sources),)
+	$(INSTALL_SHLIB) $(shared_library) '$(DESTDIR)$(pkglibdir)/pganalytics.so'
+endif
+
+installdirs: installdirs-library
+installdirs-library:
+	$(MKDIR_P) '$(DESTDIR)$(pkglibdir)'
+
+uninstall: uninstall-library
+uninstall-library:
+	rm -f '$(DESTDIR)$(pkglibdir)/pganalytics.so'
+
+-include $(library_objects:.o=.d)
+
+.PHONY: install-library installdirs-library uninstall-library

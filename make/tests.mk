@@ -1,0 +1,46 @@
+# Tests. Unit tests: one GoogleTest binary a layer, made of tests/unit/<layer>/*_test.cpp and of the
+# sources themselves, with the address and undefined-behaviour sanitizers.
+
+UNIT_LAYERS := $(filter-out program,$(PROGRAM_LAYERS))
+unit_dir := $(BUILD)/unit
+
+unit_flags := -std=c++20 -O1 -g $(WARNINGS) -Iinclude -Itests/unit -pthread \
+    -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer \
+    -D_GLIBCXX_ASSERTIONS $(PREFIX_MAP)
+unit_compile = $(CXX) $(unit_flags) $(CXXFLAGS) $(EXTRA_CXXFLAGS)
+
+unit_library_sources := $(wildcard $(UNIT_LAYERS:%=src/%/*.cpp))
+unit_library_objects := $(patsubst src/%.cpp,$(unit_dir)/src/%.o,$(unit_library_sources))
+unit_library := $(unit_dir)/libpganalytics.a
+unit_sources := $(wildcard tests/unit/*/*.cpp)
+unit_objects := $(patsubst tests/unit/%.cpp,$(unit_dir)/tests/%.o,$(unit_sources))
+unit_programs := $(patsubst tests/unit/%/,$(unit_dir)/%_test,$(sort $(dir $(unit_sources))))
+
+## make unit            unit tests with sanitizers
+unit: $(unit_programs)
+	@tests/unit/run $(unit_programs)
+
+$(unit_dir)/flags: FORCE | $(BUILD)/packages-ok
+	$(call record_flags,$(unit_compile))
+
+$(unit_library_objects): $(unit_dir)/src/%.o: src/%.cpp $(unit_dir)/flags
+	@mkdir -p $(@D)
+	$(call step,c++ $@)$(CCACHE) $(unit_compile) -MMD -MP -c -o $@ $<
+
+$(unit_objects): $(unit_dir)/tests/%.o: tests/unit/%.cpp $(unit_dir)/flags
+	@mkdir -p $(@D)
+	$(call step,c++ $@)$(CCACHE) $(unit_compile) -MMD -MP -c -o $@ $<
+
+$(unit_library): $(unit_library_objects)
+	@rm -f $@; mkdir -p $(@D)
+	$(call step,ar $@)ar rcs $@ $^
+
+$(foreach p,$(unit_programs),$(eval $(p): $(filter $(patsubst $(unit_dir)/%_test,$(unit_dir)/tests/%/,$(p))%,$(unit_objects)) $(unit_library)))
+
+$(unit_programs):
+	$(call step,link $@)$(CXX) -o $@ $(filter %.o,$^) $(unit_library) -fsanitize=address,undefined -pthread \
+	    $(LDFLAGS) $(EXTRA_LDFLAGS) -lgtest -lgtest_main $(program_libs)
+
+-include $(unit_library_objects:.o=.d) $(unit_objects:.o=.d)
+
+.PHONY: unit
