@@ -14,12 +14,11 @@
 #include <string>
 #include <vector>
 
+#include "pganalytics/core/digest.hpp"
 #include "pganalytics/core/frame.hpp"
 #include "pganalytics/core/uuid.hpp"
 
 namespace pganalytics {
-
-using Sha256 = std::array<uint8_t, 32>;
 
 struct ServeSettings {
     static constexpr FrameType kType = FrameType::kServeSettings;

@@ -1,0 +1,12 @@
+// `pganalytics keys`: the only process that opens the CA's private key. Started by the hub worker
+// for one question over the frame socket, answers it, ends.
+#pragma once
+
+#include <span>
+#include <string>
+
+namespace pganalytics::keys {
+
+int keys_main(std::span<const std::string> args);
+
+}  // namespace pganalytics::keys

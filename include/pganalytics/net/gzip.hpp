@@ -1,0 +1,57 @@
+// gzip (RFC 1952) out and in. Runs in the program. parse side: the one inflate routine, hence the
+// only way to a compressed body; it counts while it inflates.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+namespace pganalytics::net {
+
+// Appends one gzip member to a string of the caller's. The header holds neither name nor time, so
+// the same bytes give the same output. Several may be open at once (about 270 KB each). Throws
+// std::bad_alloc only.
+class GzipWriter {
+  public:
+    // `out` outlives the writer. `level` 1 to 9.
+    explicit GzipWriter(std::string& out, int level = 1);
+    ~GzipWriter();
+    GzipWriter(GzipWriter&&) noexcept;
+    GzipWriter& operator=(GzipWriter&&) noexcept;
+
+    void write(std::string_view bytes);
+    // Ends the member; nothing may be written after it.
+    void finish();
+    // Bytes given to write() so far.
+    uint64_t bytes_in() const;
+
+  private:
+    struct State;
+    std::unique_ptr<State> state_;
+};
+
+std::string gzip(std::string_view bytes, int level = 1);
+
+enum class InflateProblem : uint8_t {
+    kNone = 0,
+    kTooLarge,   // more than the limit: 413
+    kMalformed,  // not this format, a wrong checksum or length: 400
+    kTruncated,  // ends before the member does: 400
+    kTrailing,   // bytes, or another member, after the first member: 400
+};
+
+struct Inflated {
+    InflateProblem problem = InflateProblem::kNone;
+    std::string bytes;  // empty where there is a problem
+    explicit operator bool() const { return problem == InflateProblem::kNone; }
+};
+
+// Exactly one gzip member (or, where `accept_zlib`, one RFC 1950 stream) without anything after it,
+// `limit` bytes of output at most. Takes 64 KB beside the output.
+Inflated inflate_gzip(std::string_view bytes, size_t limit, bool accept_zlib = false);
+
+// "compressed body is cut short" and the like; without any of the input.
+std::string_view inflate_problem_text(InflateProblem problem);
+
+}  // namespace pganalytics::net
