@@ -30,12 +30,12 @@ library: $(BUILD)/packages-ok
 
 install: all
 	+@$(library_make) install
-	$(MKDIR_INSTALL) '$(DESTDIR)$(shell $(PG_CONFIG) --bindir)'
+	@$(MKDIR_INSTALL) '$(DESTDIR)$(shell $(PG_CONFIG) --bindir)'
 	$(if $(program),install -m 755 $(program) '$(DESTDIR)$(shell $(PG_CONFIG) --bindir)/pganalytics')
 
 installdirs: $(BUILD)/packages-ok
 	+@$(library_make) installdirs
-	$(MKDIR_INSTALL) '$(DESTDIR)$(shell $(PG_CONFIG) --bindir)'
+	@$(MKDIR_INSTALL) '$(DESTDIR)$(shell $(PG_CONFIG) --bindir)'
 
 uninstall: $(BUILD)/packages-ok
 	+@$(library_make) uninstall

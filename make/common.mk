@@ -15,11 +15,11 @@ ifndef COVERAGE
 PREFIX_MAP := '-ffile-prefix-map=$(CURDIR)=.'
 endif
 
-# Writes the command line into $@ where it changed, so that other flags rebuild the objects.
-# $(call record_flags,text)
+# Writes the command line into $@ where it changed, so that other flags rebuild the objects (-Werror
+# makes no other object). $(call record_flags,text)
 quote = '$(subst ','\'',$(1))'
 define record_flags
-	@mkdir -p $(@D); printf '%s\n' $(call quote,$(1)) | cmp -s - $@ || printf '%s\n' $(call quote,$(1)) > $@
+	@mkdir -p $(@D); printf '%s\n' $(call quote,$(filter-out -Werror,$(1))) | cmp -s - $@ || printf '%s\n' $(call quote,$(filter-out -Werror,$(1))) > $@
 endef
 
 FORCE:

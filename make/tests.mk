@@ -44,3 +44,24 @@ $(unit_programs):
 -include $(unit_library_objects:.o=.d) $(unit_objects:.o=.d)
 
 .PHONY: unit
+
+# Where the tests' private server is; made anew from what `all` built.
+PYTHON ?= /usr/bin/python3
+
+private: all
+	+@mkdir -p $(BUILD); tools/private-install > $(BUILD)/private-bindir
+
+## make installcheck    pg_regress and isolation tests against a private server (TESTS="a b")
+installcheck: private
+	@PGANALYTICS_BINDIR="$$(cat $(BUILD)/private-bindir)" tests/installcheck $(TESTS)
+
+## make e2e             end-to-end tests (TESTS="-k name" or other pytest arguments)
+e2e: private
+	@PGANALYTICS_BINDIR="$$(cat $(BUILD)/private-bindir)" $(PYTHON) -B -m pytest -q -p no:cacheprovider \
+	    --durations=5 tests/e2e $(TESTS)
+
+## make check           everything CI runs
+check:
+	@tests/check
+
+.PHONY: private installcheck e2e check

@@ -1,0 +1,126 @@
+"""Fixtures and options of the end-to-end tests; the harness's API is described in harness/__init__.py.
+
+Run by `make e2e`, or by hand (as root too): /usr/bin/python3 -m pytest tests/e2e -k name
+
+    --seed N        of the random generator `rng`; printed at the start
+    --budget S      seconds for all tests together; what is left after it fails
+    --keep          folders of the servers are not removed
+
+A test may take 90 seconds; @pytest.mark.time_limit(seconds) says otherwise.
+"""
+
+import json
+import os
+import pathlib
+import random
+import signal
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from harness import Hub, Server, World
+from harness.installation import Installation
+
+TIME_LIMIT = 90
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--seed", type=int, default=None)
+    parser.addoption("--budget", type=float, default=600)
+    parser.addoption("--keep", action="store_true")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "time_limit(seconds): how long the test may take")
+    if config.option.seed is None:
+        config.option.seed = random.SystemRandom().randrange(1 << 31)
+    config.budget_ends = time.monotonic() + config.option.budget  # type: ignore[attr-defined]
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    return f"seed: {config.option.seed}"
+
+
+class OutOfTime(Exception):
+    pass
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """An alarm for the whole test, fixtures included, that lets them still clean up."""
+    marker = item.get_closest_marker("time_limit")
+    limit = marker.args[0] if marker else TIME_LIMIT
+    left = item.config.budget_ends - time.monotonic()  # type: ignore[attr-defined]
+
+    def ring(_signal: int, _frame: Any) -> None:
+        raise OutOfTime(f"longer than {min(limit, left):.0f} s")
+
+    previous = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, max(min(limit, left), 0.01))
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, previous)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: Any) -> Iterator[None]:
+    report = (yield).get_result()  # type: ignore[misc]
+    if report.failed:
+        for value in getattr(item, "funcargs", {}).values():
+            if isinstance(value, World):
+                report.sections.append(("servers", value.logs()))
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    counts = {
+        "passed": len(terminalreporter.stats.get("passed", [])),
+        "failed": len(terminalreporter.stats.get("failed", []))
+        + len(terminalreporter.stats.get("error", [])),
+        "skipped": len(terminalreporter.stats.get("skipped", [])),
+    }
+    if folder := os.environ.get("PGANALYTICS_RESULTS"):
+        pathlib.Path(folder).mkdir(parents=True, exist_ok=True)
+        pathlib.Path(folder, "e2e.json").write_text(json.dumps(counts))
+
+
+@pytest.fixture(scope="session")
+def installation() -> Installation:
+    return Installation()
+
+
+@pytest.fixture
+def world(installation: Installation, request: pytest.FixtureRequest) -> Iterator[World]:
+    made = World(installation, request.config.option.keep)
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def module_world(installation: Installation, request: pytest.FixtureRequest) -> Iterator[World]:
+    made = World(installation, request.config.option.keep)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def server(world: World) -> Server:
+    return world.server()
+
+
+@pytest.fixture
+def hub(world: World) -> Hub:
+    return world.hub()
+
+
+@pytest.fixture(scope="module")
+def module_hub(module_world: World) -> Hub:
+    return module_world.hub()
+
+
+@pytest.fixture
+def rng(request: pytest.FixtureRequest) -> random.Random:
+    return random.Random(request.config.option.seed)

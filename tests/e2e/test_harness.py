@@ -1,0 +1,80 @@
+"""The harness itself: a check that never complains would make every other test worth less."""
+
+import os
+import signal
+
+import pytest
+
+from harness import World, processes, wait_until
+from harness.server import Server
+
+NOTHING = {"shared_preload_libraries": ""}
+
+
+def test_server_lives_and_ends(world: World) -> None:
+    server = world.server(settings=NOTHING)
+    assert server.value("select 1") == 1
+    server.set({"work_mem": "5MB"})
+    wait_until(lambda: server.value("show work_mem") == "5MB", 10, "reload")
+    server.restart()
+    assert server.value("show work_mem") == "5MB"
+    assert server.value("show data_directory") == str(server.data)
+    assert server.close() == []
+    assert not server.running()
+
+
+def test_standby_streams_and_promotes(world: World) -> None:
+    primary = world.server("primary", settings=NOTHING)
+    standby = world.standby(primary, "standby")
+    primary.execute("create table t as select 1 as x")
+    wait_until(lambda: standby.value("select to_regclass('t') is not null"), 10, "t on the standby")
+    assert standby.value("select pg_is_in_recovery()")
+    standby.promote()
+    wait_until(lambda: not standby.value("select pg_is_in_recovery()"), 10, "promotion")
+
+
+def crash_a_backend(server: Server) -> None:
+    with server.connect() as connection:
+        os.kill(connection.info.backend_pid, signal.SIGSEGV)
+        wait_until(lambda: "reinitializing" in server.log(), 10, "crash restart")
+
+
+def test_crash_is_noticed(world: World) -> None:
+    server = world.server(settings=NOTHING | {"restart_after_crash": "on"})
+    crash_a_backend(server)
+    complaints = server.close()
+    assert any("was terminated by signal 11" in complaint for complaint in complaints)
+    server.expect_crash()
+    assert server.close() == []
+
+
+def test_last_words_are_noticed(world: World) -> None:
+    server = world.server(settings=NOTHING)
+    server.state.mkdir()
+    (server.state / "ship.last_words").write_text("")
+    assert server.close() == []
+    (server.state / "ship.last_words").write_text("died")
+    assert server.close() == [f"{server.name}: ship.last_words: died"]
+    (server.state / "ship.last_words").unlink()
+
+
+def test_what_is_left_running_is_noticed_and_ended(world: World) -> None:
+    server = world.server(settings=NOTHING)
+    stray = "copy (select pg_sleep(600)) to program 'setsid sleep 600 >/dev/null 2>&1 & cat >/dev/null'"
+    session = server.connect()
+    session.pgconn.send_query(stray.encode())
+
+    def sleepers() -> list[processes.Process]:
+        below = processes.descendants(server.postmaster_pid())
+        return [one.process for one in below if one.name == "sleep"]
+
+    (sleeper,) = wait_until(sleepers, 10, "the stray process")
+    (complaint,) = server.close()
+    assert complaint == f"{server.name}: left running: {sleeper.pid} sleep 600"
+    wait_until(lambda: not processes.alive(sleeper), 5, "the stray process is ended")
+    session.close()
+
+
+def test_wait_until_says_what_it_waited_for() -> None:
+    with pytest.raises(AssertionError, match="the moon"):
+        wait_until(lambda: False, 0.1, "the moon")
