@@ -1,0 +1,48 @@
+// One transaction of a worker (see the header). Runs in visitors and the hub worker.
+#include "pganalytics/pg/transaction.hpp"
+
+namespace pganalytics::pg {
+
+void begin_transaction(const TransactionOptions& options) {
+    SetCurrentStatementStartTimestamp();
+    StartTransactionCommand();
+    if (options.read_only) XactReadOnly = true;
+    if (options.timeout_ms > 0) enable_timeout_after(STATEMENT_TIMEOUT, options.timeout_ms);
+    if (options.snapshot) PushActiveSnapshot(GetTransactionSnapshot());
+}
+
+void commit_transaction(const TransactionOptions& options) {
+    if (options.snapshot) PopActiveSnapshot();
+    if (options.timeout_ms > 0) disable_timeout(STATEMENT_TIMEOUT, false);
+    CommitTransactionCommand();
+    // One that fired in the last moment has nothing left to cancel.
+    QueryCancelPending = false;
+}
+
+void recover_from_error() noexcept {
+    const MemoryContext context = CurrentMemoryContext;
+    FlatError ignored;
+    static_cast<void>(try_postgres(
+        [] {
+            // (HOLD_INTERRUPTS, whose ++ on a volatile C++20 frowns upon)
+            InterruptHoldoffCount = InterruptHoldoffCount + 1;
+            disable_all_timeouts(false);
+            QueryCancelPending = false;
+            AbortOutOfAnyTransaction();
+            LWLockReleaseAll();
+            pgstat_report_wait_end();
+            InterruptHoldoffCount = InterruptHoldoffCount - 1;
+        },
+        ignored));
+    MemoryContextSwitchTo(context);
+}
+
+void set_session_settings(std::span<const SessionSetting> settings, bool as_superuser) {
+    const GucContext context = as_superuser ? PGC_SUSET : PGC_USERSET;
+    for (const SessionSetting& setting : settings) {
+        if (GetConfigOption(setting.name, true, false) == nullptr) continue;
+        SetConfigOption(setting.name, setting.value, context, PGC_S_SESSION);
+    }
+}
+
+}  // namespace pganalytics::pg
