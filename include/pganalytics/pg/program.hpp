@@ -1,7 +1,7 @@
 // A program of ours under a worker: started, fed, listened to, killed, started again; never waited
 // for. Runs in the collector and hub workers. Nothing here calls into PostgreSQL or raises ERROR,
 // so the object may live across calls that do (it belongs to the worker's main function and is
-// reached through a static pointer; the worker's before_shmem_exit callback calls kill_now()).
+// reached through a static pointer; the worker's before_shmem_exit callback calls stop_now()).
 //
 // State machine:
 //
@@ -16,7 +16,7 @@
 #include <sys/types.h>
 
 #include <cstdint>
-#include <deque>
+#include <memory>
 #include <optional>
 #include <string>
 
@@ -32,7 +32,7 @@ class Program {
         std::string path;        // absolute, of the executable
         std::string subcommand;  // "ship", "serve", "keys"
         size_t queue_limit = 0;  // bytes of frames not yet taken by the program
-        bool restart = true;     // false: one run ("keys")
+        bool restart = true;     // false: one run ("keys"), then kWaiting for ever
     };
 
     explicit Program(Options options);
@@ -48,9 +48,13 @@ class Program {
     // monotonic. Returns the milliseconds after which it wants to be called again at the latest.
     int service(int64_t now_us);
 
-    // The next frame from the program but Hello and HeartbeatAnswer, which are handled inside. The
-    // view lives until the next call of service() or next().
+    // The next frame from the program but Hello and HeartbeatAnswer, which are handled inside: call
+    // it until it is empty after each service(). The view lives until the next call of service() or
+    // next(). Frames a program sent before it ended are still handed out.
     std::optional<Frame> next();
+
+    // Kills a program that sent what it must not; `why` becomes the failure.
+    void reject(std::string why);
 
     // Queues a frame made by make_frame(). False where the queue is full or the program is not
     // running; the frame is then dropped and counted (dropped()).
@@ -71,11 +75,15 @@ class Program {
     pid_t pid() const;  // 0: none
     uint64_t starts() const;
     uint64_t dropped() const;  // frames
-    uint64_t cpu_us()
-        const;  // of all runs that ended; the running one's is in /proc/<pid>/schedstat
+    // Of all runs that ended; the running one's is in /proc/<pid>/schedstat.
+    uint64_t cpu_us() const;
 
     // Orderly end: Stop frame, at most 200 ms, SIGKILL, reaped. For before_shmem_exit.
     void stop_now();
+
+  private:
+    struct Run;
+    std::unique_ptr<Run> run_;
 };
 
 }  // namespace pganalytics::pg
