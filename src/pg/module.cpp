@@ -1,0 +1,60 @@
+// What the library shows to the server: the magic block, _PG_init and every exported symbol, all in
+// this file. Functions here are thin; the work is elsewhere.
+#include "pganalytics/pg/collector.hpp"
+#include "pganalytics/pg/guard.hpp"
+#include "pganalytics/pg/postgres.hpp"
+#include "pganalytics/pg/settings.hpp"
+#include "pganalytics/pg/shared_state.hpp"
+
+namespace pganalytics::pg {
+
+namespace {
+
+constexpr int kRestartSeconds = 5;
+
+struct WorkerEntry {
+    const char* name;
+    const char* function;
+    BgWorkerStartTime start;
+};
+
+void register_worker(const WorkerEntry& entry) {
+    BackgroundWorker worker = {};
+    worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
+    worker.bgw_start_time = entry.start;
+    worker.bgw_restart_time = kRestartSeconds;
+    copy_text(worker.bgw_library_name, "pganalytics");
+    copy_text(worker.bgw_function_name, entry.function);
+    copy_text(worker.bgw_name, entry.name);
+    copy_text(worker.bgw_type, entry.name);
+    RegisterBackgroundWorker(&worker);
+}
+
+void register_workers() {
+    register_worker(
+        {"pganalytics collector", "pganalytics_collector_main", BgWorkerStart_ConsistentState});
+}
+
+}  // namespace
+
+}  // namespace pganalytics::pg
+
+extern "C" {
+
+PG_MODULE_MAGIC;
+
+PGDLLEXPORT void _PG_init();
+PGDLLEXPORT void pganalytics_collector_main(Datum);
+
+void _PG_init() {
+    using namespace pganalytics::pg;
+    const bool preloading = process_shared_preload_libraries_in_progress;
+    define_settings(preloading);
+    // pg_upgrade wants a server that does nothing by itself.
+    if (!preloading || IsBinaryUpgrade) return;
+    install_shared_state();
+    register_workers();
+}
+
+void pganalytics_collector_main(Datum) { pganalytics::pg::run_collector(); }
+}
