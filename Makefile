@@ -22,6 +22,7 @@ all: program library
 include make/common.mk
 include make/program.mk
 include make/tests.mk
+include make/lint.mk
 
 library_make = $(MAKE) --no-print-directory -f make/library.mk
 
