@@ -128,17 +128,28 @@ bool is_null(std::string_view body, size_t column) {
     return (static_cast<unsigned char>(body[column / 8]) >> (column % 8)) & 1U;
 }
 
-}  // namespace
-
-bool decode_row(std::string_view body, std::span<const ColumnType> types, std::span<Value> values) {
-    ByteReader reader(body);
-    reader.raw(null_bitmap_bytes(types.size()));
+bool read_values(ByteReader& reader, std::string_view body, size_t columns,
+                 std::span<const ColumnType> types, std::span<Value> values) {
+    reader.raw(null_bitmap_bytes(columns));
     if (!reader.ok()) return false;
     for (size_t i = 0; i < types.size(); ++i) {
         values[i] = Value{};
         if (!is_null(body, i) && !read_value(reader, types[i], values[i])) return false;
     }
-    return reader.done();
+    return true;
+}
+
+}  // namespace
+
+bool decode_row(std::string_view body, std::span<const ColumnType> types, std::span<Value> values) {
+    ByteReader reader(body);
+    return read_values(reader, body, types.size(), types, values) && reader.done();
+}
+
+bool decode_leading(std::string_view body, size_t columns, std::span<const ColumnType> types,
+                    std::span<Value> values) {
+    ByteReader reader(body);
+    return types.size() <= columns && read_values(reader, body, columns, types, values);
 }
 
 std::string_view key_bytes(std::string_view body, std::span<const ColumnType> types, size_t keys) {

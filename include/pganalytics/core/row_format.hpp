@@ -84,6 +84,11 @@ class RowReader {
 // short or too long. Text views point into `body`.
 bool decode_row(std::string_view body, std::span<const ColumnType> types, std::span<Value> values);
 
+// Decodes only the first `types.size()` of a body's `columns` columns; what follows them is not
+// looked at.
+bool decode_leading(std::string_view body, size_t columns, std::span<const ColumnType> types,
+                    std::span<Value> values);
+
 // The bytes of the first `keys` values of a body: equal for equal keys. Empty where malformed.
 std::string_view key_bytes(std::string_view body, std::span<const ColumnType> types, size_t keys);
 

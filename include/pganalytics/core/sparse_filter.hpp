@@ -1,0 +1,107 @@
+// Keeps what was last sent of each row, as its key and a 64-bit keyed hash of its bytes, so that
+// the next reading of a rowset sends only the rows that changed and names the keys that are gone.
+// About 20 bytes a row with a key of two oids. Runs in `pganalytics ship`; makes no decision about
+// when a full rowset is due (full_schedule.hpp).
+//
+// Two rows with one key in one reading: the later one counts.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "pganalytics/core/byte_arena.hpp"
+#include "pganalytics/core/column_type.hpp"
+#include "pganalytics/core/siphash.hpp"
+
+namespace pganalytics {
+
+// One rowset of one database (datid 0: of the cluster or the host).
+struct RowsetGroup {
+    uint16_t rowset = 0;
+    uint32_t datid = 0;
+    auto operator<=>(const RowsetGroup&) const = default;
+};
+
+class SparseFilter {
+  public:
+    // `key` has to be random, made anew in each run.
+    explicit SparseFilter(const SipKey& key) : sip_key_(key) {}
+
+    // Starts a reading; one at a time. `columns` is the number of columns of a row, `key_types` the
+    // types of its leading key columns. With `full`, or where nothing is known of the group yet,
+    // every row is kept. A rowset without key columns is full whenever anything of it changed.
+    void begin(RowsetGroup group, size_t columns, std::span<const ColumnType> key_types, bool full);
+
+    // One row; false where it is malformed (nothing changed then).
+    bool add(std::string_view body);
+
+    struct Changes {
+        bool full = false;
+        bool anything = false;               // worth sending
+        std::vector<std::string_view> rows;  // bodies to send, by key
+        std::vector<std::string_view> gone;  // ordered keys (ordered_key.hpp), by key
+    };
+
+    // Ends the reading and takes it as sent. Where it is not `complete` nothing is gone and rows
+    // that were not seen stay known. The views live until the next begin() or release().
+    Changes end(bool complete);
+
+    // Ends the reading as if it had not been.
+    void abandon() { release(); }
+
+    // Nothing is known of the group any more: its next reading is full.
+    void forget(RowsetGroup group) { groups_.erase(group); }
+    void forget_all() { groups_.clear(); }
+    // Forgets the groups of databases that are not in `datids` (and not of the cluster or host).
+    void keep_databases(std::span<const uint32_t> datids);
+
+    // Gives back what a reading needed beside the state.
+    void release();
+
+    size_t rows() const;
+    size_t bytes() const;
+
+  private:
+    // Keys of all rows, sorted, one after the other, and where each starts.
+    struct State {
+        std::string keys;
+        std::vector<uint32_t> starts;
+        std::vector<uint64_t> hashes;
+
+        size_t size() const { return starts.size(); }
+        std::string_view key(size_t i) const;
+        void append(std::string_view key, uint64_t hash);
+        void clear();
+    };
+    struct Kept {
+        uint32_t index;  // in now_
+        std::string_view body;
+    };
+
+    bool is_known(std::string_view key, uint64_t hash);
+    size_t find(std::string_view key) const;
+    void sort_reading();
+    State merge(bool complete, std::vector<std::string_view>* gone);
+
+    SipKey sip_key_;
+    std::map<RowsetGroup, State> groups_;
+
+    // The reading under way.
+    RowsetGroup group_;
+    State* before_ = nullptr;  // null: nothing known
+    size_t columns_ = 0;
+    std::vector<ColumnType> key_types_;
+    bool requested_full_ = false;
+    bool full_ = false;
+    bool sorted_ = true;
+    size_t cursor_ = 0;  // where in before_ the next row is expected
+    State now_;
+    std::vector<Kept> kept_;
+    ByteArena bytes_;
+};
+
+}  // namespace pganalytics

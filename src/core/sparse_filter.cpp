@@ -1,0 +1,198 @@
+// What was last sent of each row (see the header). Runs in the program.
+#include "pganalytics/core/sparse_filter.hpp"
+
+#include <algorithm>
+#include <limits>
+#include <numeric>
+
+#include "pganalytics/core/ordered_key.hpp"
+
+namespace pganalytics {
+
+namespace {
+
+// The first eight bytes of a key as a number of the same order: most comparisons end there.
+uint64_t prefix_of(std::string_view key) {
+    uint64_t prefix = 0;
+    for (size_t i = 0; i < 8; ++i)
+        prefix = prefix << 8 | (i < key.size() ? static_cast<uint8_t>(key[i]) : 0U);
+    return prefix;
+}
+
+}  // namespace
+
+std::string_view SparseFilter::State::key(size_t i) const {
+    const size_t end = i + 1 < starts.size() ? starts[i + 1] : keys.size();
+    return std::string_view(keys).substr(starts[i], end - starts[i]);
+}
+
+void SparseFilter::State::append(std::string_view key, uint64_t hash) {
+    starts.push_back(static_cast<uint32_t>(keys.size()));
+    keys.append(key);
+    hashes.push_back(hash);
+}
+
+void SparseFilter::State::clear() { *this = State{}; }
+
+void SparseFilter::begin(RowsetGroup group, size_t columns, std::span<const ColumnType> key_types,
+                         bool full) {
+    group_ = group;
+    const auto known = groups_.find(group);
+    before_ = known == groups_.end() ? nullptr : &known->second;
+    columns_ = columns;
+    key_types_.assign(key_types.begin(), key_types.end());
+    requested_full_ = full || before_ == nullptr;
+    full_ = requested_full_ || key_types.empty();
+    sorted_ = true;
+    cursor_ = 0;
+    now_.keys.clear();
+    now_.starts.clear();
+    now_.hashes.clear();
+    kept_.clear();
+    bytes_.clear();
+}
+
+bool SparseFilter::add(std::string_view body) {
+    const size_t start = now_.keys.size();
+    if (start > std::numeric_limits<uint32_t>::max() ||
+        !append_ordered_key(now_.keys, body, columns_, key_types_)) {
+        now_.keys.resize(start);
+        return false;
+    }
+    const std::string_view key = std::string_view(now_.keys).substr(start);
+    const uint64_t hash = siphash13(sip_key_, body);
+    const size_t index = now_.size();
+    if (index > 0 && now_.key(index - 1).compare(0, std::string_view::npos, key) >= 0)
+        sorted_ = false;
+    now_.starts.push_back(static_cast<uint32_t>(start));
+    now_.hashes.push_back(hash);
+    if (full_ || !is_known(key, hash))
+        kept_.push_back({static_cast<uint32_t>(index), bytes_.copy(body)});
+    return true;
+}
+
+bool SparseFilter::is_known(std::string_view key, uint64_t hash) {
+    if (cursor_ >= before_->size() || before_->key(cursor_) != key) {
+        cursor_ = find(key);
+        if (cursor_ == before_->size() || before_->key(cursor_) != key) return false;
+    }
+    return before_->hashes[cursor_++] == hash;
+}
+
+// Place of the first key in before_ that is not less.
+size_t SparseFilter::find(std::string_view key) const {
+    size_t low = 0;
+    size_t high = before_->size();
+    while (low < high) {
+        const size_t middle = low + (high - low) / 2;
+        if (before_->key(middle) < key) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low;
+}
+
+// Puts now_ and kept_ in the order of the keys; of rows with one key only the last stays.
+void SparseFilter::sort_reading() {
+    if (sorted_) return;
+    struct Place {
+        uint64_t prefix;
+        uint32_t index;
+    };
+    std::vector<Place> places(now_.size());
+    for (size_t i = 0; i < places.size(); ++i)
+        places[i] = {prefix_of(now_.key(i)), static_cast<uint32_t>(i)};
+    std::sort(places.begin(), places.end(), [this](const Place& a, const Place& b) {
+        if (a.prefix != b.prefix) return a.prefix < b.prefix;
+        const int order = now_.key(a.index).compare(now_.key(b.index));
+        return order != 0 ? order < 0 : a.index < b.index;
+    });
+    std::vector<std::string_view> bodies(now_.size());
+    for (const Kept& kept : kept_) bodies[kept.index] = kept.body;
+    kept_.clear();
+    State sorted;
+    sorted.keys.reserve(now_.keys.size());
+    for (size_t i = 0; i < places.size(); ++i) {
+        const uint32_t index = places[i].index;
+        if (i + 1 < places.size() && now_.key(places[i + 1].index) == now_.key(index)) continue;
+        if (bodies[index].data() != nullptr)
+            kept_.push_back({static_cast<uint32_t>(sorted.size()), bodies[index]});
+        sorted.append(now_.key(index), now_.hashes[index]);
+    }
+    now_ = std::move(sorted);
+}
+
+// The state after this reading; appends the keys that are in before_ only to `gone`.
+SparseFilter::State SparseFilter::merge(bool complete, std::vector<std::string_view>* gone) {
+    State next;
+    if (before_ == nullptr || (complete && gone == nullptr)) {
+        next = now_;  // a copy without spare room; now_ keeps its room for the next reading
+        return next;
+    }
+    size_t old = 0;
+    const auto pass_old = [&](size_t i) {
+        // The receiver may have lost what a full reading was to bring back: the hash is made
+        // wrong, so that the row is sent when it is seen again, and named if it is gone by then.
+        const uint64_t hash = before_->hashes[i];
+        if (!complete) return next.append(before_->key(i), requested_full_ ? ~hash : hash);
+        if (gone != nullptr) gone->push_back(bytes_.copy(before_->key(i)));
+    };
+    next.keys.reserve(now_.keys.size());
+    next.starts.reserve(now_.size());
+    next.hashes.reserve(now_.size());
+    for (size_t i = 0; i < now_.size(); ++i) {
+        const std::string_view key = now_.key(i);
+        while (old < before_->size() && before_->key(old) < key) pass_old(old++);
+        if (old < before_->size() && before_->key(old) == key) ++old;
+        next.append(key, now_.hashes[i]);
+    }
+    while (old < before_->size()) pass_old(old++);
+    return next;
+}
+
+SparseFilter::Changes SparseFilter::end(bool complete) {
+    sort_reading();
+    Changes changes;
+    changes.full = full_;
+    State next = merge(complete, full_ ? nullptr : &changes.gone);
+    changes.rows.reserve(kept_.size());
+    for (const Kept& kept : kept_) changes.rows.push_back(kept.body);
+    const bool keyless_change =
+        key_types_.empty() && before_ != nullptr && next.hashes != before_->hashes;
+    changes.anything = requested_full_ || keyless_change || !changes.gone.empty() ||
+                       (!key_types_.empty() && !changes.rows.empty());
+    groups_[group_] = std::move(next);
+    before_ = nullptr;
+    return changes;
+}
+
+void SparseFilter::keep_databases(std::span<const uint32_t> datids) {
+    std::erase_if(groups_, [&](const auto& entry) {
+        const uint32_t datid = entry.first.datid;
+        return datid != 0 && std::find(datids.begin(), datids.end(), datid) == datids.end();
+    });
+}
+
+void SparseFilter::release() {
+    now_.clear();
+    kept_ = {};
+    bytes_.clear();
+}
+
+size_t SparseFilter::rows() const {
+    return std::accumulate(groups_.begin(), groups_.end(), size_t{0},
+                           [](size_t sum, const auto& entry) { return sum + entry.second.size(); });
+}
+
+size_t SparseFilter::bytes() const {
+    return std::accumulate(
+        groups_.begin(), groups_.end(), size_t{0}, [](size_t sum, const auto& entry) {
+            const State& state = entry.second;
+            return sum + state.keys.capacity() + state.starts.capacity() * sizeof(uint32_t) +
+                   state.hashes.capacity() * sizeof(uint64_t);
+        });
+}
+
+}  // namespace pganalytics
