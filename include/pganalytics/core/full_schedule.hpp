@@ -1,0 +1,67 @@
+// When each rowset of each database is sent whole again: each `interval`, after a loss, on demand.
+// The first interval of a group is shortened by a fraction of its own, so that the fulls of a
+// server that started all at once spread over the cycles. Runs in `pganalytics ship`; times are
+// microseconds of a monotonic clock.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <map>
+#include <span>
+
+#include "pganalytics/core/sparse_filter.hpp"
+
+namespace pganalytics {
+
+class FullSchedule {
+  public:
+    explicit FullSchedule(int64_t interval) : interval_(interval) {}
+
+    void set_interval(int64_t interval) { interval_ = interval; }
+
+    // True for a group that was never sent.
+    bool due(RowsetGroup group, int64_t now) const {
+        const auto known = groups_.find(group);
+        if (known == groups_.end()) return true;
+        const Entry& entry = known->second;
+        return now >= entry.required_at || now - entry.last >= span(group, entry);
+    }
+    // The group was sent whole.
+    void sent(RowsetGroup group, int64_t now) {
+        const auto [entry, first] = groups_.try_emplace(group);
+        entry->second = {now, kNever, first};
+    }
+    // Its next reading has to be full, but not before `time` (0: at once).
+    void require(RowsetGroup group, int64_t time = 0) {
+        const auto known = groups_.find(group);
+        if (known != groups_.end())
+            known->second.required_at = std::min(known->second.required_at, time);
+    }
+    void require_all() { groups_.clear(); }
+    void keep_databases(std::span<const uint32_t> datids) {
+        std::erase_if(groups_, [&](const auto& entry) {
+            const uint32_t datid = entry.first.datid;
+            return datid != 0 && std::find(datids.begin(), datids.end(), datid) == datids.end();
+        });
+    }
+
+  private:
+    static constexpr int64_t kNever = INT64_MAX;
+    struct Entry {
+        int64_t last = 0;
+        int64_t required_at = kNever;
+        bool first = true;
+    };
+
+    int64_t span(RowsetGroup group, const Entry& entry) const {
+        if (!entry.first) return interval_;
+        // Half to all of it, by the high bits of a multiplicative hash.
+        const uint32_t mixed = (group.datid * 31 + group.rowset) * 2654435769U;
+        return interval_ / 2 + interval_ / 2 / 256 * (mixed >> 24);
+    }
+
+    int64_t interval_;
+    std::map<RowsetGroup, Entry> groups_;
+};
+
+}  // namespace pganalytics
