@@ -1,0 +1,165 @@
+// The catalog's mechanism: one list of all rowsets, and what follows from a declaration. Runs in
+// the server (visitors, hub worker) and in the program alike.
+#include "pganalytics/core/catalog.hpp"
+
+#include <algorithm>
+#include <array>
+
+#include "catalog_parts.hpp"
+
+namespace pganalytics {
+
+namespace {
+
+// FNV-1a, 64 bits; a length goes before each text, so that texts cannot run into each other.
+class Digest {
+  public:
+    void number(uint64_t value) {
+        for (unsigned shift = 0; shift < 64; shift += 8) byte(static_cast<uint8_t>(value >> shift));
+    }
+    void text(std::string_view value) {
+        number(value.size());
+        for (const char c : value) byte(static_cast<uint8_t>(c));
+    }
+    void versions(const Versions& value) {
+        number(static_cast<uint64_t>(value.first));
+        number(static_cast<uint64_t>(value.last));
+    }
+    uint64_t value() const { return value_; }
+
+  private:
+    void byte(uint8_t value) { value_ = (value_ ^ value) * 0x100000001b3; }
+    uint64_t value_ = 0xcbf29ce484222325;
+};
+
+void add_rowset(Digest& digest, const Rowset& rowset) {
+    digest.text(rowset.plugin);
+    digest.text(rowset.name);
+    digest.number(static_cast<uint64_t>(rowset.scope));
+    digest.number(static_cast<uint64_t>(rowset.period_seconds));
+    for (const Source& source : rowset.sources) {
+        digest.text(source.sql);
+        digest.versions(source.versions);
+    }
+    for (const Column& column : rowset.columns) {
+        digest.text(column.name);
+        digest.text(column.sql);
+        digest.number(static_cast<uint64_t>(column.type));
+        digest.number(static_cast<uint64_t>(column.kind));
+        digest.text(column.unit);
+        digest.versions(column.versions);
+    }
+}
+
+bool contains(const std::vector<const Column*>& columns, std::string_view name) {
+    return std::any_of(columns.begin(), columns.end(),
+                       [&](const Column* column) { return column->name == name; });
+}
+
+// More than there are; catalog_test compares the sum.
+constexpr size_t kCapacity = 64;
+
+struct List {
+    std::array<Rowset, kCapacity> rowsets = {};
+    size_t count = 0;
+    void add(std::span<const Rowset> plugin) {
+        for (const Rowset& rowset : plugin) {
+            if (count < kCapacity) rowsets[count++] = rowset;
+        }
+    }
+};
+
+}  // namespace
+
+std::span<const Rowset> catalog() {
+    // Made at the first call, not before main: the library is loaded into every session. Nothing in
+    // it needs a destructor.
+    static const List list = [] {
+        List made;
+        made.add(parts::pg_stats());
+        made.add(parts::pg_stats_server());
+        made.add(parts::pg_replication());
+        made.add(parts::sysstat());
+        made.add(parts::disk_usage());
+        made.add(parts::pg_log());
+        made.add(parts::pganalytics_own());
+        return made;
+    }();
+    return {list.rowsets.data(), list.count};
+}
+
+const Rowset* find_rowset(std::string_view plugin, std::string_view name) {
+    for (const Rowset& rowset : catalog()) {
+        if (rowset.plugin == plugin && rowset.name == name) return &rowset;
+    }
+    return nullptr;
+}
+
+uint16_t rowset_number(const Rowset& rowset) {
+    return static_cast<uint16_t>(&rowset - catalog().data());
+}
+
+uint64_t catalog_digest() {
+    static const uint64_t digest = [] {
+        Digest made;
+        for (const Rowset& rowset : catalog()) add_rowset(made, rowset);
+        return made.value();
+    }();
+    return digest;
+}
+
+std::vector<const Column*> columns_for(const Rowset& rowset, int major) {
+    std::vector<const Column*> columns;
+    for (const Column& column : rowset.columns) {
+        if (column.versions.contain(major)) columns.push_back(&column);
+    }
+    return columns;
+}
+
+std::vector<const Column*> all_columns(const Rowset& rowset) {
+    std::vector<const Column*> columns;
+    for (const Column& column : rowset.columns) {
+        if (!contains(columns, column.name)) columns.push_back(&column);
+    }
+    return columns;
+}
+
+std::vector<ColumnType> types_of(std::span<const Column* const> columns) {
+    std::vector<ColumnType> types;
+    types.reserve(columns.size());
+    for (const Column* column : columns) types.push_back(column->type);
+    return types;
+}
+
+size_t key_count(std::span<const Column* const> columns) {
+    size_t count = 0;
+    while (count < columns.size() && columns[count]->kind == Kind::kKey) ++count;
+    return count;
+}
+
+std::string rowset_sql(const Rowset& rowset, int major) {
+    const auto source = std::find_if(rowset.sources.begin(), rowset.sources.end(),
+                                     [&](const Source& s) { return s.versions.contain(major); });
+    if (source == rowset.sources.end()) return {};
+    std::string sql = "SELECT ";
+    bool first = true;
+    for (const Column* column : columns_for(rowset, major)) {
+        if (!first) sql += ",\n       ";
+        first = false;
+        sql += column->sql;
+        sql += " AS ";
+        sql += column->name;
+    }
+    sql += "\n";
+    sql += source->sql;
+    return sql;
+}
+
+std::string hub_table(const Rowset& rowset) {
+    std::string table(rowset.plugin);
+    table += '_';
+    table += rowset.name;
+    return table;
+}
+
+}  // namespace pganalytics
