@@ -9,7 +9,9 @@ unit_flags := -std=c++20 -O1 -g $(WARNINGS) -Iinclude -Itests/unit -pthread \
     -D_GLIBCXX_ASSERTIONS $(PREFIX_MAP)
 unit_compile = $(CXX) $(unit_flags) $(CXXFLAGS) $(EXTRA_CXXFLAGS)
 
-unit_library_sources := $(wildcard $(UNIT_LAYERS:%=src/%/*.cpp))
+# Supervision of programs calls nothing of PostgreSQL, so it can be tested here.
+unit_library_sources := $(wildcard $(UNIT_LAYERS:%=src/%/*.cpp) src/pg/program.cpp \
+    src/pg/program_start.cpp src/pg/frame_link.cpp)
 unit_library_objects := $(patsubst src/%.cpp,$(unit_dir)/src/%.o,$(unit_library_sources))
 unit_library := $(unit_dir)/libpganalytics.a
 unit_sources := $(wildcard tests/unit/*/*.cpp)

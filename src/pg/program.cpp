@@ -4,19 +4,17 @@
 #include <poll.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <csignal>
 #include <ctime>
-#include <deque>
 #include <system_error>
 #include <utility>
 
 #include "pganalytics/core/catalog.hpp"
 #include "pganalytics/core/version.hpp"
+#include "pganalytics/pg/frame_link.hpp"
 #include "pganalytics/pg/program_start.hpp"
 
 namespace pganalytics::pg {
@@ -32,14 +30,13 @@ constexpr int64_t kGraceUs = 1 * kSecond;
 constexpr int64_t kGoodRunUs = 10 * kSecond;
 constexpr int64_t kFirstWaitUs = kSecond / 2;
 constexpr int64_t kLongestWaitUs = 30 * kSecond;
-constexpr int64_t kReapPollUs = kSecond / 10;
+// How often to look where the kernel gives no pidfd.
+constexpr int64_t kLookUs = 1 * kSecond;
+constexpr int64_t kLookEndingUs = kSecond / 10;
 constexpr int64_t kLatenessUs = 1 * kSecond;
 constexpr int64_t kLongestCallUs = 60 * kSecond;
 constexpr int64_t kNever = INT64_MAX;
 
-constexpr size_t kWriteBytes = 256 * 1024;
-constexpr size_t kWriteFrames = 32;
-constexpr size_t kReadBytes = 64 * 1024;
 // Not read further while this much waits for next().
 constexpr size_t kReadLimit = 4 * kMaxFrameBytes;
 
@@ -58,27 +55,18 @@ struct Program::Run {
     Options options;
     State state = State::kIdle;
     int epoll = -1;
+    FrameLink link;
 
     // of the run
     pid_t pid = 0;
-    int socket = -1;
     int pidfd = -1;
     bool write_armed = false;
     int64_t started_us = 0;
-    int64_t ending_us = 0;  // when it began to end
-    bool killed = false;
-    State after_end = State::kWaiting;
-    std::string killed_because;
-
-    // frames to the program
-    std::deque<std::string> queue;
-    size_t front_taken = 0;  // bytes of queue.front() already written
-    size_t queued_bytes = 0;
+    int64_t ending_us = 0;    // when it began to end
     int64_t progress_us = 0;  // when it last took bytes, or had none to take
-
-    // frames from the program
-    FrameSplitter splitter;
-
+    bool killed = false;
+    std::string killed_because;
+    State after_end = State::kWaiting;
     int64_t heartbeat_sent_us = 0;  // of the one not answered; 0: none
     int64_t heartbeat_next_us = 0;
     uint64_t heartbeat_number = 0;
@@ -96,40 +84,38 @@ struct Program::Run {
 
     std::string name() const { return "program \"pganalytics " + options.subcommand + "\""; }
 
-    void watch(int descriptor, uint32_t events) const {
+    // --- descriptors
+
+    void watch(int descriptor, int operation, uint32_t events) const {
         epoll_event event = {};
         event.events = events;
         event.data.fd = descriptor;
-        if (epoll_ctl(epoll, EPOLL_CTL_ADD, descriptor, &event) != 0) {
-            epoll_ctl(epoll, EPOLL_CTL_MOD, descriptor, &event);
-        }
+        epoll_ctl(epoll, operation, descriptor, &event);
     }
 
     void arm_write(bool wanted) {
-        if (socket < 0 || wanted == write_armed) return;
-        watch(socket, wanted ? EPOLLIN | EPOLLOUT : EPOLLIN);
+        if (!link.is_open() || wanted == write_armed) return;
+        watch(link.socket(), EPOLL_CTL_MOD, wanted ? EPOLLIN | EPOLLOUT : EPOLLIN);
         write_armed = wanted;
     }
 
-    void close_descriptor(int& descriptor) const {
-        if (descriptor < 0) return;
-        epoll_ctl(epoll, EPOLL_CTL_DEL, descriptor, nullptr);
-        close(descriptor);
-        descriptor = -1;
+    void close_link() {
+        if (link.is_open()) watch(link.socket(), EPOLL_CTL_DEL, 0);
+        link.close();
+        write_armed = false;
     }
 
-    void close_socket() {
-        close_descriptor(socket);
-        write_armed = false;
-        queue.clear();
-        front_taken = queued_bytes = 0;
+    void close_pidfd() {
+        if (pidfd < 0) return;
+        watch(pidfd, EPOLL_CTL_DEL, 0);
+        close(pidfd);
+        pidfd = -1;
     }
 
     void enqueue(std::string frame) {
         // Nothing was owed until now.
-        if (queue.empty()) progress_us = clock_us;
-        queued_bytes += frame.size();
-        queue.push_back(std::move(frame));
+        if (link.queued() == 0) progress_us = clock_us;
+        link.enqueue(std::move(frame));
         arm_write(true);
     }
 
@@ -137,7 +123,6 @@ struct Program::Run {
 
     void start() {
         ++starts;
-        splitter = FrameSplitter();
         killed = false;
         killed_because.clear();
         after_end = State::kWaiting;
@@ -151,10 +136,10 @@ struct Program::Run {
             return;
         }
         pid = program.pid;
-        socket = program.socket;
         pidfd = program.pidfd;
-        watch(socket, EPOLLIN);
-        if (pidfd >= 0) watch(pidfd, EPOLLIN);
+        link.open(program.socket);
+        watch(link.socket(), EPOLL_CTL_ADD, EPOLLIN);
+        if (pidfd >= 0) watch(pidfd, EPOLL_CTL_ADD, EPOLLIN);
         state = State::kStarting;
         Hello hello;
         hello.version = kVersion;
@@ -177,58 +162,6 @@ struct Program::Run {
         wait_until_us = clock_us + wait_us;
     }
 
-    // --- the socket
-
-    void write_some() {
-        if (socket < 0 || queue.empty()) return;
-        iovec pieces[kWriteFrames];
-        size_t count = 0;
-        size_t bytes = 0;
-        for (std::string& frame : queue) {
-            if (count == kWriteFrames || bytes >= kWriteBytes) break;
-            const size_t skip = count == 0 ? front_taken : 0;
-            pieces[count].iov_base = frame.data() + skip;
-            pieces[count].iov_len = std::min(frame.size() - skip, kWriteBytes - bytes);
-            bytes += pieces[count].iov_len;
-            ++count;
-        }
-        msghdr message = {};
-        message.msg_iov = pieces;
-        message.msg_iovlen = count;
-        const ssize_t written = sendmsg(socket, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
-        if (written > 0) {
-            progress_us = clock_us;
-            taken(static_cast<size_t>(written));
-        }
-        // Any other error shows as end of file.
-        if (queue.empty()) arm_write(false);
-    }
-
-    void taken(size_t bytes) {
-        queued_bytes -= bytes;
-        front_taken += bytes;
-        while (!queue.empty() && front_taken >= queue.front().size()) {
-            front_taken -= queue.front().size();
-            queue.pop_front();
-        }
-    }
-
-    // False at end of file.
-    bool read_some(size_t limit) {
-        char bytes[kReadBytes];
-        while (splitter.buffered() < limit) {
-            const ssize_t count = recv(socket, bytes, sizeof bytes, MSG_DONTWAIT);
-            if (count > 0) {
-                splitter.feed({bytes, static_cast<size_t>(count)});
-            } else if (count < 0 && errno == EINTR) {
-                continue;
-            } else {
-                return count < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
-            }
-        }
-        return true;
-    }
-
     // Where this process itself was late (stopped, swapped out), that is not the program's fault.
     void forgive(int64_t now) {
         const int64_t late = now - expected_us;
@@ -244,7 +177,7 @@ struct Program::Run {
     void kill_program(std::string why) {
         if (pid == 0) return;
         // What else it said is not heard.
-        splitter = FrameSplitter();
+        link.forget_input();
         if (killed_because.empty()) killed_because = std::move(why);
         // It, not its group; SIGKILL ends a stopped one too. Not reaped yet, so the pid is still
         // its.
@@ -255,7 +188,7 @@ struct Program::Run {
 
     void begin_ending() {
         // At once: at end of file it stays readable, and a loop would spin on it.
-        close_socket();
+        close_link();
         if (state == State::kEnding) return;
         state = State::kEnding;
         ending_us = clock_us;
@@ -264,10 +197,10 @@ struct Program::Run {
     void reap() {
         const ProgramEnd end = reap_program(pid);
         if (!end.ended) return;
-        if (socket >= 0) read_some(SIZE_MAX);
+        if (link.is_open()) link.read_some(SIZE_MAX);
         cpu_us += end.cpu_us;
-        close_socket();
-        close_descriptor(pidfd);
+        close_link();
+        close_pidfd();
         pid = 0;
         if (!killed_because.empty()) {
             failure = name() + " was killed: " + killed_because;
@@ -278,11 +211,12 @@ struct Program::Run {
     }
 
     void look_after() {
-        if (socket >= 0 && !read_some(kReadLimit)) begin_ending();
-        if (splitter.failed()) kill_program("it sent a malformed frame");
-        write_some();
-        if (pid != 0) check_limits();
-        if (pid != 0) reap();
+        if (link.is_open() && !link.read_some(kReadLimit)) begin_ending();
+        if (link.malformed()) kill_program("it sent a malformed frame");
+        if (link.write_some() > 0) progress_us = clock_us;
+        if (link.queued() == 0) arm_write(false);
+        check_limits();
+        reap();
     }
 
     void check_limits() {
@@ -295,7 +229,7 @@ struct Program::Run {
         if (state == State::kStarting && clock_us - started_us >= kHelloLimitUs) {
             return kill_program("it did not say hello within 10 s");
         }
-        if (!queue.empty() && clock_us - progress_us >= kStuckUs) {
+        if (link.queued() > 0 && clock_us - progress_us >= kStuckUs) {
             return kill_program("it took nothing for 5 s");
         }
         if (state != State::kRunning) return;
@@ -318,14 +252,14 @@ struct Program::Run {
             case State::kMismatched:
                 return kNever;
             case State::kEnding:
-                if (pidfd < 0) return clock_us + kReapPollUs;
-                return killed ? clock_us + kSecond : ending_us + kGraceUs;
+                if (pidfd < 0) return clock_us + kLookEndingUs;
+                return killed ? clock_us + kLookUs : ending_us + kGraceUs;
             case State::kStarting:
             case State::kRunning:
                 break;
         }
-        int64_t deadline = pidfd < 0 ? clock_us + kSecond : kNever;
-        if (!queue.empty()) deadline = std::min(deadline, progress_us + kStuckUs);
+        int64_t deadline = pidfd < 0 ? clock_us + kLookUs : kNever;
+        if (link.queued() > 0) deadline = std::min(deadline, progress_us + kStuckUs);
         if (state == State::kStarting) return std::min(deadline, started_us + kHelloLimitUs);
         return std::min(deadline, heartbeat_sent_us != 0 ? heartbeat_sent_us + kHeartbeatLimitUs
                                                          : heartbeat_next_us);
@@ -361,29 +295,23 @@ struct Program::Run {
 
     // --- orderly end
 
-    // What is left of the frame on its way, then Stop.
-    std::string farewell() {
-        std::string bytes;
-        if (front_taken > 0) bytes = queue.front().substr(front_taken);
-        return bytes + make_frame(Stop{});
-    }
-
-    bool wait_end(int limit_ms, std::string_view to_write) {
+    // Writes `bytes`, then waits for the program's end; false when the time is over.
+    bool wait_end(int limit_ms, std::string_view bytes) {
         const int64_t deadline = now_us() + int64_t{limit_ms} * 1000;
         while (true) {
-            if (!to_write.empty() && socket >= 0) {
+            if (!bytes.empty() && link.is_open()) {
                 const ssize_t written =
-                    ::send(socket, to_write.data(), to_write.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
-                if (written > 0) to_write.remove_prefix(static_cast<size_t>(written));
-                if (to_write.empty()) shutdown(socket, SHUT_WR);
+                    ::send(link.socket(), bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+                if (written > 0) bytes.remove_prefix(static_cast<size_t>(written));
+                if (bytes.empty()) shutdown(link.socket(), SHUT_WR);
             }
             if (reap_program(pid).ended) return true;
-            const int64_t left = deadline - now_us();
-            if (left <= 0) return false;
-            pollfd waits[2] = {{pidfd, POLLIN, 0}, {to_write.empty() ? -1 : socket, POLLOUT, 0}};
-            // Without a pidfd, or while the socket is full, look each few milliseconds.
-            const int slice = pidfd < 0 ? 5 : 20;
-            poll(waits, 2, std::min(slice, static_cast<int>(left / 1000) + 1));
+            const int64_t left_ms = (deadline - now_us()) / 1000;
+            if (left_ms <= 0) return false;
+            pollfd waits[2] = {{pidfd, POLLIN, 0},
+                               {bytes.empty() ? -1 : link.socket(), POLLOUT, 0}};
+            // Without a pidfd look each few milliseconds.
+            poll(waits, 2, static_cast<int>(pidfd < 0 ? 5 : left_ms));
         }
     }
 };
@@ -404,8 +332,8 @@ int Program::service(int64_t now) {
     Run& run = *run_;
     run.forgive(now);
     run.clock_us = now;
-    const bool may_start = run.state == State::kIdle || run.state == State::kWaiting;
-    if (may_start && (run.state == State::kIdle || now >= run.wait_until_us)) run.start();
+    const bool waited = run.state == State::kWaiting && now >= run.wait_until_us;
+    if (run.state == State::kIdle || waited) run.start();
     if (run.pid != 0) run.look_after();
     const int64_t wait = std::clamp<int64_t>(run.next_deadline() - now, 0, kLongestCallUs);
     run.expected_us = now + wait;
@@ -414,7 +342,7 @@ int Program::service(int64_t now) {
 
 std::optional<Frame> Program::next() {
     Run& run = *run_;
-    while (auto frame = run.splitter.next()) {
+    while (auto frame = run.link.next()) {
         if (frame->type == FrameType::kHello) {
             run.on_hello(frame->payload);
         } else if (frame->type == FrameType::kHeartbeatAnswer) {
@@ -430,7 +358,8 @@ void Program::reject(std::string why) { run_->kill_program(std::move(why)); }
 
 bool Program::send(std::string frame) {
     Run& run = *run_;
-    if (run.state != State::kRunning || run.queued_bytes + frame.size() > run.options.queue_limit) {
+    if (run.state != State::kRunning ||
+        run.link.queued() + frame.size() > run.options.queue_limit) {
         ++run.dropped;
         return false;
     }
@@ -438,7 +367,7 @@ bool Program::send(std::string frame) {
     return true;
 }
 
-size_t Program::queued() const { return run_->queued_bytes; }
+size_t Program::queued() const { return run_->link.queued(); }
 
 bool Program::take_started() { return std::exchange(run_->started_flag, false); }
 
@@ -453,15 +382,14 @@ uint64_t Program::cpu_us() const { return run_->cpu_us; }
 void Program::stop_now() {
     Run& run = *run_;
     if (run.pid == 0) return;
-    const std::string farewell = run.farewell();
+    const std::string farewell = std::string(run.link.rest_of_frame()) + make_frame(Stop{});
     if (!run.wait_end(kStopMs, farewell)) {
         kill(run.pid, SIGKILL);
         run.wait_end(kKillMs, {});
     }
-    run.close_socket();
-    run.close_descriptor(run.pidfd);
+    run.close_link();
+    run.close_pidfd();
     run.pid = 0;
-    run.after_end = State::kWaiting;
     run.state = State::kWaiting;
     run.wait_until_us = kNever;
 }
