@@ -37,11 +37,12 @@ struct ServeSettings {
     bool accept_zlib = false;
     bool issue_keys = false;
     std::string server_version;
+    std::string state_directory;  // for the front's lock and last words
     static void fields(auto& self, auto& codec) {
         codec(self.listen_addresses, self.port, self.console_port, self.hub_id, self.hub_url,
               self.cert_file, self.key_file, self.ca_file, self.master_key_file, self.retention_s,
               self.max_body, self.max_connections, self.accept_zlib, self.issue_keys,
-              self.server_version);
+              self.server_version, self.state_directory);
     }
 };
 
