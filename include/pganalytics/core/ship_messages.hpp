@@ -128,10 +128,12 @@ struct CycleEnd {
     }
 };
 
+// The first three are answered by a cycle: the Request goes first (for its arguments and timeout),
+// then the cycle whose CycleBegin names its number.
 enum class RequestKind : uint8_t {
-    kCollectNow = 1,  // by CycleBegin
-    kPushNow = 2,     // by CycleBegin
-    kPreview = 3,     // by CycleBegin; arguments: plugin or nothing
+    kCollectNow = 1,
+    kPushNow = 2,
+    kPreview = 3,  // arguments: plugin or nothing
     kStatus = 4,
     kRegister = 5,  // arguments: url, token
     kUnregister = 6,
