@@ -1,4 +1,4 @@
-// gzip (RFC 1952) out and in. Runs in the program. parse side: the one inflate routine, hence the
+// gzip (RFC 1952) out and in. Runs in the program. Reading: the one inflate routine, hence the
 // only way to a compressed body; it counts while it inflates.
 #pragma once
 

@@ -1,0 +1,150 @@
+// gzip by zlib (see the header).
+#include "pganalytics/net/gzip.hpp"
+
+#include <zlib.h>
+
+#include <algorithm>
+#include <new>
+
+namespace pganalytics::net {
+
+namespace {
+
+constexpr int kWindowBits = 15;
+constexpr int kGzipFormat = 16;  // added to the window bits
+constexpr int kMemoryLevel = 8;
+constexpr size_t kPiece = 64 * 1024;
+// zlib counts in 32 bits.
+constexpr size_t kMostAtOnce = size_t{1} << 30;
+
+Bytef* zlib_bytes(std::string_view bytes) {
+    // zlib's input pointer is not const but never written through.
+    return reinterpret_cast<Bytef*>(const_cast<char*>(bytes.data()));
+}
+
+}  // namespace
+
+struct GzipWriter::State {
+    std::string* out = nullptr;
+    z_stream stream{};
+    uint64_t bytes_in = 0;
+    ~State() { deflateEnd(&stream); }
+
+    void pump(int flush) {
+        unsigned char piece[16 * 1024];
+        do {
+            stream.next_out = piece;
+            stream.avail_out = sizeof piece;
+            deflate(&stream, flush);
+            out->append(reinterpret_cast<const char*>(piece), sizeof piece - stream.avail_out);
+        } while (stream.avail_out == 0);
+    }
+};
+
+GzipWriter::GzipWriter(std::string& out, int level) : state_(std::make_unique<State>()) {
+    state_->out = &out;
+    if (deflateInit2(&state_->stream, level, Z_DEFLATED, kWindowBits + kGzipFormat, kMemoryLevel,
+                     Z_DEFAULT_STRATEGY) != Z_OK) {
+        throw std::bad_alloc();
+    }
+}
+GzipWriter::~GzipWriter() = default;
+GzipWriter::GzipWriter(GzipWriter&&) noexcept = default;
+GzipWriter& GzipWriter::operator=(GzipWriter&&) noexcept = default;
+
+void GzipWriter::write(std::string_view bytes) {
+    state_->bytes_in += bytes.size();
+    while (!bytes.empty()) {
+        const std::string_view part = bytes.substr(0, kMostAtOnce);
+        state_->stream.next_in = zlib_bytes(part);
+        state_->stream.avail_in = static_cast<uInt>(part.size());
+        state_->pump(Z_NO_FLUSH);
+        bytes.remove_prefix(part.size());
+    }
+}
+
+void GzipWriter::finish() {
+    state_->stream.next_in = nullptr;
+    state_->stream.avail_in = 0;
+    state_->pump(Z_FINISH);
+}
+
+uint64_t GzipWriter::bytes_in() const { return state_->bytes_in; }
+
+std::string gzip(std::string_view bytes, int level) {
+    std::string out;
+    GzipWriter writer(out, level);
+    writer.write(bytes);
+    writer.finish();
+    return out;
+}
+
+namespace {
+
+struct InflateStream {
+    z_stream stream{};
+    ~InflateStream() { inflateEnd(&stream); }
+};
+
+Inflated problem(InflateProblem kind) { return Inflated{kind, {}}; }
+
+// Inflates all of `bytes`, the end of which must be the end of the member.
+Inflated run(z_stream& stream, std::string_view bytes, size_t limit) {
+    Inflated result;
+    unsigned char piece[kPiece];
+    int code = Z_OK;
+    while (code != Z_STREAM_END) {
+        if (stream.avail_in == 0 && !bytes.empty()) {
+            const std::string_view part = bytes.substr(0, kMostAtOnce);
+            stream.next_in = zlib_bytes(part);
+            stream.avail_in = static_cast<uInt>(part.size());
+            bytes.remove_prefix(part.size());
+        }
+        stream.next_out = piece;
+        // One byte more than allowed is enough to know.
+        stream.avail_out =
+            static_cast<uInt>(std::min(sizeof piece, limit - result.bytes.size() + 1));
+        const uInt room = stream.avail_out;
+        code = inflate(&stream, Z_NO_FLUSH);
+        if (code == Z_MEM_ERROR) throw std::bad_alloc();
+        if (code == Z_BUF_ERROR) return problem(InflateProblem::kTruncated);
+        if (code != Z_OK && code != Z_STREAM_END) return problem(InflateProblem::kMalformed);
+        const size_t count = room - stream.avail_out;
+        if (count > limit - result.bytes.size()) return problem(InflateProblem::kTooLarge);
+        result.bytes.append(reinterpret_cast<const char*>(piece), count);
+    }
+    if (stream.avail_in > 0 || !bytes.empty()) return problem(InflateProblem::kTrailing);
+    return result;
+}
+
+}  // namespace
+
+Inflated inflate_gzip(std::string_view bytes, size_t limit, bool accept_zlib) {
+    constexpr auto kGzipFirstByte = '\x1f';
+    if (bytes.empty()) return problem(InflateProblem::kTruncated);
+    const bool zlib_form = accept_zlib && bytes.front() != kGzipFirstByte;
+    InflateStream inflater;
+    if (inflateInit2(&inflater.stream, zlib_form ? kWindowBits : kWindowBits + kGzipFormat) !=
+        Z_OK) {
+        throw std::bad_alloc();
+    }
+    return run(inflater.stream, bytes, limit);
+}
+
+std::string_view inflate_problem_text(InflateProblem problem) {
+    switch (problem) {
+        case InflateProblem::kNone:
+            return "";
+        case InflateProblem::kTooLarge:
+            return "body is larger than allowed";
+        case InflateProblem::kMalformed:
+            return "compressed body is malformed";
+        case InflateProblem::kTruncated:
+            return "compressed body is cut short";
+        case InflateProblem::kTrailing:
+            return "bytes after the end of the compressed body";
+    }
+    return "";
+}
+
+}  // namespace pganalytics::net

@@ -1,0 +1,125 @@
+// gzip and python as judges of what we write; their output, and broken forms of it, as what we
+// read.
+#include "pganalytics/net/gzip.hpp"
+
+#include <gtest/gtest.h>
+
+#include "pganalytics/net/random.hpp"
+#include "support/command.hpp"
+
+namespace pganalytics::net {
+namespace {
+
+std::string mixed_bytes(size_t size) {
+    std::string bytes(size, '\0');
+    for (size_t i = 0; i < size; ++i) {
+        bytes[i] = i % 3 == 0 ? static_cast<char>(random_below(256)) : 'x';
+    }
+    return bytes;
+}
+
+TEST(GzipWriter, JudgesReadIt) {
+    const testing::TemporaryFolder folder;
+    const std::string bytes = mixed_bytes(300'000);
+    for (const int level : {1, 6, 9}) {
+        std::string out;
+        GzipWriter writer(out, level);
+        for (size_t at = 0; at < bytes.size(); at += 7777) {
+            writer.write(std::string_view(bytes).substr(at, 7777));
+        }
+        writer.finish();
+        EXPECT_EQ(writer.bytes_in(), bytes.size());
+        testing::write_text(folder / "out.gz", out);
+        EXPECT_EQ(testing::run_command("gzip -t " + (folder / "out.gz")).status, 0);
+        testing::run_command("gzip -dc " + (folder / "out.gz") + " > " + (folder / "back"));
+        EXPECT_EQ(testing::read_text(folder / "back"), bytes);
+    }
+}
+
+TEST(GzipWriter, EmptyAndSeveralAtOnce) {
+    std::string first;
+    std::string second;
+    {
+        GzipWriter a(first);
+        GzipWriter b(second);
+        a.write("one");
+        b.write("two");
+        GzipWriter moved = std::move(a);
+        moved.write(" more");
+        b.finish();
+        moved.finish();
+    }
+    EXPECT_EQ(inflate_gzip(first, 100).bytes, "one more");
+    EXPECT_EQ(inflate_gzip(second, 100).bytes, "two");
+    EXPECT_EQ(inflate_gzip(gzip(""), 0).problem, InflateProblem::kNone);
+    // Neither name nor time: the same bytes, the same output.
+    EXPECT_EQ(gzip("abc"), gzip("abc"));
+    EXPECT_EQ(gzip("abc").substr(3, 5), std::string(5, '\0'));
+}
+
+TEST(Inflate, ReadsWhatPythonAndGzipWrite) {
+    const testing::TemporaryFolder folder;
+    const std::string bytes = mixed_bytes(200'000);
+    testing::write_text(folder / "data", bytes);
+    testing::run_command("gzip -9 -k " + (folder / "data"));  // with name and time
+    EXPECT_EQ(inflate_gzip(testing::read_text(folder / "data.gz"), bytes.size()).bytes, bytes);
+    testing::run_command(
+        "/usr/bin/python3 -c \"import gzip,sys; "
+        "open('" +
+        (folder / "py.gz") + "','wb').write(gzip.compress(open('" + (folder / "data") +
+        "','rb').read()))\"");
+    EXPECT_EQ(inflate_gzip(testing::read_text(folder / "py.gz"), bytes.size()).bytes, bytes);
+}
+
+TEST(Inflate, LimitIsExact) {
+    const std::string bytes = mixed_bytes(100'000);
+    const std::string packed = gzip(bytes);
+    EXPECT_EQ(inflate_gzip(packed, bytes.size()).bytes, bytes);
+    EXPECT_EQ(inflate_gzip(packed, bytes.size() - 1).problem, InflateProblem::kTooLarge);
+    EXPECT_TRUE(inflate_gzip(packed, bytes.size() - 1).bytes.empty());
+    EXPECT_EQ(inflate_gzip(gzip("x"), 0).problem, InflateProblem::kTooLarge);
+    // A bomb: 64 MB of zeros in 64 KB.
+    const std::string bomb = gzip(std::string(64 << 20, '\0'), 9);
+    EXPECT_LT(bomb.size(), 80'000U);
+    EXPECT_EQ(inflate_gzip(bomb, 32 << 20).problem, InflateProblem::kTooLarge);
+}
+
+TEST(Inflate, EveryCutIsTruncatedAndEveryFlipIsSeen) {
+    const std::string bytes = "some body, some body, some other body";
+    const std::string packed = gzip(bytes);
+    for (size_t length = 0; length < packed.size(); ++length) {
+        EXPECT_EQ(inflate_gzip(packed.substr(0, length), 1000).problem, InflateProblem::kTruncated)
+            << length;
+    }
+    for (size_t at = 0; at < packed.size(); ++at) {
+        // MTIME, XFL and OS of the header mean nothing.
+        if (at >= 4 && at < 10) continue;
+        std::string broken = packed;
+        broken[at] = static_cast<char>(broken[at] ^ 0x40);
+        const Inflated result = inflate_gzip(broken, 1000);
+        EXPECT_FALSE(result) << at;
+    }
+}
+
+TEST(Inflate, ExactlyOneMember) {
+    const std::string packed = gzip("body");
+    EXPECT_EQ(inflate_gzip(packed + packed, 1000).problem, InflateProblem::kTrailing);
+    EXPECT_EQ(inflate_gzip(packed + '\0', 1000).problem, InflateProblem::kTrailing);
+    EXPECT_EQ(inflate_gzip("plain text", 1000).problem, InflateProblem::kMalformed);
+    EXPECT_EQ(inflate_gzip("", 1000).problem, InflateProblem::kTruncated);
+}
+
+TEST(Inflate, ZlibOnlyWhereAccepted) {
+    const testing::TemporaryFolder folder;
+    testing::run_command("/usr/bin/python3 -c \"import zlib; open('" + (folder / "z") +
+                         "','wb').write(zlib.compress(b'older collector'))\"");
+    const std::string packed = testing::read_text(folder / "z");
+    EXPECT_EQ(inflate_gzip(packed, 100).problem, InflateProblem::kMalformed);
+    EXPECT_EQ(inflate_gzip(packed, 100, true).bytes, "older collector");
+    EXPECT_EQ(inflate_gzip(packed, 14, true).problem, InflateProblem::kTooLarge);
+    EXPECT_EQ(inflate_gzip(packed + "x", 100, true).problem, InflateProblem::kTrailing);
+    EXPECT_EQ(inflate_gzip(gzip("newer"), 100, true).bytes, "newer");
+}
+
+}  // namespace
+}  // namespace pganalytics::net
