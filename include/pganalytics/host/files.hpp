@@ -57,10 +57,13 @@ Status remove_file_durably(const std::string& path);
 Result<std::string> read_file(const std::string& path, size_t limit);
 
 // A file that holds a secret: opened once, no symbolic link, regular, owned by us or root, mode
-// 0600 or less (0640 where it is root's), its directory not writable for group or others (a sticky
-// one excepted).
+// 0600 or less (0640 where it is root's); its directory owned by us or root and not writable for
+// group or others.
 Result<std::string> read_secret(const std::string& path, size_t limit);
 Result<Descriptor> open_secret(const std::string& path);
+
+// What is left to read of an open file; `path` is for the Error.
+Result<std::string> read_descriptor(const Descriptor& file, const std::string& path, size_t limit);
 
 // Nothing at all at `path`, not even a dangling link.
 bool is_absent(const std::string& path);
