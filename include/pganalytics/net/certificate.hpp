@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -46,9 +47,11 @@ bool key_matches(const X509& certificate, const EVP_PKEY& key);
 // subject alternative names only.
 bool certificate_has_name(const X509& certificate, std::string_view name);
 
-// `certificate` was signed by `authority` and both hold now, for the purpose named.
+// `certificate` leads, over `intermediates` if any, to one of `authorities`, and all of them hold
+// at `now` for the purpose named; the rules are those of a handshake. The error says which rule.
 enum class CertificatePurpose : uint8_t { kServer, kClient };
-Status check_certificate(const X509& certificate, const X509& authority, CertificatePurpose purpose,
+Status check_certificate(X509& certificate, std::span<const Certificate> intermediates,
+                         std::span<const Certificate> authorities, CertificatePurpose purpose,
                          int64_t now);
 
 }  // namespace pganalytics::net

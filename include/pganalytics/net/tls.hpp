@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -56,7 +57,8 @@ struct TlsEvents {
     int verify_depth = 0;
     int alert_received = -1;  // TLS alert number; -1: none
     bool handshake_done = false;
-    void clear() { *this = TlsEvents{}; }
+    const Sha256* pinned = nullptr;  // set by ClientTls::apply()
+    void clear() { *this = TlsEvents{.pinned = pinned}; }
 };
 
 // Parsed and checked once (pair matches, key kind accepted), applied to every new connection.
