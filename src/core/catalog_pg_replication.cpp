@@ -8,7 +8,7 @@ namespace {
 using enum ColumnType;
 
 constexpr Source kSendersSources[] = {
-    {"FROM pg_catalog.pg_stat_replication s\nORDER BY s.pid", since(13)},
+    {"FROM pg_catalog.pg_stat_replication s", since(13)},
 };
 
 // An interval of the server as microseconds; exact: numeric, and 15 digits on 13.
@@ -49,11 +49,10 @@ constexpr Column kSenders[] = {
 };
 
 constexpr Source kSlotsSources[] = {
-    {"FROM pg_catalog.pg_replication_slots s\nORDER BY s.slot_name", until(13)},
+    {"FROM pg_catalog.pg_replication_slots s", until(13)},
     {"FROM pg_catalog.pg_replication_slots s\n"
      "LEFT JOIN pg_catalog.pg_stat_replication_slots c"
-     " ON c.slot_name OPERATOR(pg_catalog.=) s.slot_name::pg_catalog.text\n"
-     "ORDER BY s.slot_name",
+     " ON c.slot_name OPERATOR(pg_catalog.=) s.slot_name::pg_catalog.text",
      since(14)},
 };
 

@@ -26,8 +26,7 @@ CROSS JOIN LATERAL (
     SELECT pg_catalog.pg_stat_get_db_blocks_fetched(s.datid) AS before,
            pg_catalog.pg_stat_get_db_blocks_hit(s.datid) AS hit,
            pg_catalog.pg_stat_get_db_blocks_fetched(s.datid) AS after
-    OFFSET 0) b
-ORDER BY s.datid)",
+    OFFSET 0) b)",
                                          since(13)}};
 
 constexpr Column kDatabases[] = {
@@ -201,12 +200,135 @@ constexpr Column kTables[] = {
            since(19)),
 };
 
+constexpr Source kIndexesSources[] = {
+    {R"(FROM pg_catalog.pg_index x
+JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) x.indexrelid
+JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
+WHERE c.relkind OPERATOR(pg_catalog.=) 'i'
+  AND c.relpersistence OPERATOR(pg_catalog.<>) 't')",
+     since(13)},
+};
+
+constexpr Column kIndexes[] = {
+    key("datid", kOid, kThisDatabase, "OID of the database"),
+    key("indexrelid", kOid, "x.indexrelid", "OID of the index"),
+    label("relid", kOid, "x.indrelid", "OID of its table"),
+    label("schemaname", kText, "n.nspname::pg_catalog.text", "schema of both"),
+    label("indexrelname", kText, "c.relname::pg_catalog.text", "name of the index"),
+    counter("idx_scan", "scans", "pg_catalog.pg_stat_get_numscans(c.oid)",
+            "scans of the index started"),
+    moment("last_idx_scan", "pg_catalog.pg_stat_get_lastscan(c.oid)",
+           "end of the transaction of the last scan", since(16)),
+    counter("idx_tup_read", "rows", "pg_catalog.pg_stat_get_tuples_returned(c.oid)",
+            "index entries returned by scans"),
+    counter("idx_tup_fetch", "rows", "pg_catalog.pg_stat_get_tuples_fetched(c.oid)",
+            "live rows fetched from the table by scans that are no bitmap scans"),
+    counter("idx_blks_fetched", "blocks", "pg_catalog.pg_stat_get_blocks_fetched(c.oid)",
+            "blocks of the index asked for; idx_blks_read of pg_statio_all_indexes is this less "
+            "idx_blks_hit"),
+    counter("idx_blks_hit", "blocks", "pg_catalog.pg_stat_get_blocks_hit(c.oid)",
+            "blocks of the index found in shared buffers"),
+    moment("stats_reset", "pg_catalog.pg_stat_get_stat_reset_time(c.oid)",
+           "since when the counters count; before 19 see pg_stats.databases stats_reset",
+           since(19)),
+};
+
+// A partition has one parent; what inherits without being a partition may have several, and they
+// are not delivered.
+constexpr Source kRelationsSources[] = {
+    {R"(FROM pg_catalog.pg_class c
+JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
+LEFT JOIN pg_catalog.pg_index x ON x.indexrelid OPERATOR(pg_catalog.=) c.oid
+LEFT JOIN pg_catalog.pg_am a ON a.oid OPERATOR(pg_catalog.=) c.relam
+LEFT JOIN pg_catalog.pg_inherits h
+    ON h.inhrelid OPERATOR(pg_catalog.=) c.oid AND c.relispartition
+WHERE c.relkind OPERATOR(pg_catalog.=) ANY ('{r,i,t,m,p,I,f}'::pg_catalog."char"[])
+  AND c.relpersistence OPERATOR(pg_catalog.<>) 't')",
+     since(13)},
+};
+
+// Block numbers have 32 bits, the catalog's columns are signed.
+constexpr Column kRelations[] = {
+    key("datid", kOid, kThisDatabase, "OID of the database"),
+    key("relid", kOid, "c.oid", "OID of the relation"),
+    label("schemaname", kText, "n.nspname::pg_catalog.text", "its schema"),
+    label("relname", kText, "c.relname::pg_catalog.text", "its name"),
+    label(
+        "relkind", kText, "c.relkind::pg_catalog.text",
+        "r table, i index, t TOAST table, m materialized view, p partitioned table, I partitioned "
+        "index, f foreign table"),
+    label("relpersistence", kText, "c.relpersistence::pg_catalog.text", "p permanent, u unlogged"),
+    label("relisshared", kBool, "c.relisshared",
+          "whether all databases share it; its figures are then the same in each"),
+    label("relowner", kOid, "c.relowner", "OID of the owner"),
+    label("amname", kText, "a.amname::pg_catalog.text", "access method"),
+    label("reltablespace", kOid, "c.reltablespace",
+          "OID of the tablespace; 0 for the database's own"),
+    label("relfilenode", kOid,
+          "CASE WHEN c.relfilenode OPERATOR(pg_catalog.<>) 0::pg_catalog.oid THEN c.relfilenode"
+          " ELSE pg_catalog.pg_relation_filenode(c.oid) END",
+          "name of its file; null without storage"),
+    gauge("relpages", kInt64, "pages",
+          "CASE WHEN c.relkind OPERATOR(pg_catalog.<>) ALL ('{p,I}'::pg_catalog.\"char\"[])"
+          " THEN c.relpages::pg_catalog.int8 OPERATOR(pg_catalog.&) 4294967295 END",
+          "size at the last vacuum, analyze or index build; null without storage"),
+    gauge("reltuples", kFloat64, "rows",
+          "CASE WHEN c.reltuples OPERATOR(pg_catalog.<>) 0::pg_catalog.float4"
+          " OR c.relpages OPERATOR(pg_catalog.<>) 0 THEN c.reltuples::pg_catalog.float8 END",
+          "live rows at that time, estimated; null where unknown (before 14 also where empty)",
+          until(13)),
+    gauge("reltuples", kFloat64, "rows",
+          "CASE WHEN c.reltuples OPERATOR(pg_catalog.>=) 0::pg_catalog.float4"
+          " THEN c.reltuples::pg_catalog.float8 END",
+          "live rows at that time, estimated; null where unknown (before 14 also where empty)",
+          since(14)),
+    gauge("relallvisible", kInt64, "pages",
+          "CASE WHEN c.relkind OPERATOR(pg_catalog.=) ANY ('{r,t,m}'::pg_catalog.\"char\"[])"
+          " THEN c.relallvisible::pg_catalog.int8 OPERATOR(pg_catalog.&) 4294967295 END",
+          "pages whose rows everybody sees"),
+    gauge("relallfrozen", kInt64, "pages",
+          "CASE WHEN c.relkind OPERATOR(pg_catalog.=) ANY ('{r,t,m}'::pg_catalog.\"char\"[])"
+          " THEN c.relallfrozen::pg_catalog.int8 OPERATOR(pg_catalog.&) 4294967295 END",
+          "pages that are frozen whole", since(18)),
+    gauge(
+        "relfrozenxid", kInt64, "",
+        "CASE WHEN c.relfrozenxid OPERATOR(pg_catalog.<>) '0'::pg_catalog.xid"
+        " THEN c.relfrozenxid::pg_catalog.text::pg_catalog.int8 END",
+        "transaction ids before it are frozen in the table; subtract it from the lower 32 bits of "
+        "pg_stats.server next_xid for the age"),
+    gauge("relminmxid", kInt64, "",
+          "CASE WHEN c.relminmxid OPERATOR(pg_catalog.<>) '0'::pg_catalog.xid"
+          " THEN c.relminmxid::pg_catalog.text::pg_catalog.int8 END",
+          "multixact ids before it are replaced in the table; subtract it from pg_stats.server "
+          "next_multixact_id for the age"),
+    label("reltoastrelid", kOid,
+          "CASE WHEN c.reltoastrelid OPERATOR(pg_catalog.<>) 0::pg_catalog.oid"
+          " THEN c.reltoastrelid END",
+          "OID of its TOAST table"),
+    label("relispartition", kBool, "c.relispartition", "whether it is a partition"),
+    label("inhparent", kOid, "h.inhparent", "OID of what it is a partition of"),
+    label("relispopulated", kBool, "c.relispopulated",
+          "false for a materialized view without data"),
+    label("reloptions", kText, "c.reloptions::pg_catalog.text", "storage parameters, as an array"),
+    label("indrelid", kOid, "x.indrelid", "OID of the table an index belongs to"),
+    label("indisunique", kBool, "x.indisunique", "whether the index is unique"),
+    label("indisprimary", kBool, "x.indisprimary", "whether it is the primary key"),
+    label("indisexclusion", kBool, "x.indisexclusion", "whether it is an exclusion constraint"),
+    label("indisvalid", kBool, "x.indisvalid", "whether queries may use it"),
+    label("indisready", kBool, "x.indisready", "whether inserts maintain it"),
+    label("indislive", kBool, "x.indislive", "false while it is being dropped"),
+};
+
 constexpr Rowset kRowsets[] = {
     {"pg_stats", "databases", Scope::kCluster, 0, kDatabasesSources, kDatabases,
      "databases: activity, blocks, sessions, conflicts, and how far transaction ids have aged"},
     {"pg_stats", "tables", Scope::kDatabase, 0, kTablesSources, kTables,
      "tables, TOAST tables, materialized views: scans, rows, vacuums, blocks; each row counts what "
      "is the relation's own"},
+    {"pg_stats", "indexes", Scope::kDatabase, 0, kIndexesSources, kIndexes,
+     "indexes: scans, entries, blocks"},
+    {"pg_stats", "relations", Scope::kDatabase, 600, kRelationsSources, kRelations,
+     "tables and indexes as the catalog has them: kind, size, age, validity, options"},
 };
 
 }  // namespace

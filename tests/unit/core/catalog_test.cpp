@@ -35,9 +35,9 @@ TEST(Catalog, HasTheRowsetsOfTheDesign) {
     EXPECT_EQ(names, (std::set<std::string>{
                          "disk_usage.filesystems", "pg_log.entries", "pg_replication.receiver",
                          "pg_replication.senders", "pg_replication.slots", "pg_stats.databases",
-                         "pg_stats.server", "pg_stats.tables", "pganalytics.fulls",
-                         "pganalytics.gone", "sysstat.cpu", "sysstat.disk_io", "sysstat.load",
-                         "sysstat.memory", "sysstat.network"}));
+                         "pg_stats.indexes", "pg_stats.relations", "pg_stats.server",
+                         "pg_stats.tables", "pganalytics.fulls", "pganalytics.gone", "sysstat.cpu",
+                         "sysstat.disk_io", "sysstat.load", "sysstat.memory", "sysstat.network"}));
     EXPECT_EQ(find_rowset("pg_stats", "nothing"), nullptr);
     EXPECT_NE(catalog_digest(), 0U);
 }
