@@ -62,8 +62,14 @@ e2e: private
 	@PGANALYTICS_BINDIR="$$(cat $(BUILD)/private-bindir)" $(PYTHON) -B -m pytest -q -p no:cacheprovider \
 	    --durations=5 tests/e2e $(TESTS)
 
+VERSIONS ?= 13 15 17 18
+
+## make check-versions  library and smoke tests on each of VERSIONS (default 13 15 17 18)
+check-versions: $(BUILD)/packages-ok
+	+@tests/versions $(VERSIONS)
+
 ## make check           everything CI runs
 check:
 	@tests/check
 
-.PHONY: private installcheck e2e check
+.PHONY: private installcheck e2e check-versions check

@@ -84,7 +84,7 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     }
     if folder := os.environ.get("PGANALYTICS_RESULTS"):
         pathlib.Path(folder).mkdir(parents=True, exist_ok=True)
-        pathlib.Path(folder, "e2e.json").write_text(json.dumps(counts))
+        pathlib.Path(folder, os.environ.get("PGANALYTICS_RESULT", "e2e") + ".json").write_text(json.dumps(counts))
 
 
 @pytest.fixture(scope="session")
