@@ -64,6 +64,7 @@ struct Program::Run {
     int64_t started_us = 0;
     int64_t ending_us = 0;    // when it began to end
     int64_t progress_us = 0;  // when it last took bytes, or had none to take
+    bool said_hello = false;
     bool killed = false;
     std::string killed_because;
     State after_end = State::kWaiting;
@@ -123,7 +124,7 @@ struct Program::Run {
 
     void start() {
         ++starts;
-        killed = false;
+        said_hello = killed = false;
         killed_because.clear();
         after_end = State::kWaiting;
         heartbeat_sent_us = 0;
@@ -154,7 +155,7 @@ struct Program::Run {
             wait_until_us = kNever;
             return;
         }
-        if (clock_us - started_us >= kGoodRunUs) {
+        if (said_hello && clock_us - started_us >= kGoodRunUs) {
             wait_us = 0;
         } else {
             wait_us = wait_us == 0 ? kFirstWaitUs : std::min(wait_us * 2, kLongestWaitUs);
@@ -280,7 +281,7 @@ struct Program::Run {
                                 "; restart the server to finish the upgrade");
         }
         state = State::kRunning;
-        started_flag = true;
+        said_hello = started_flag = true;
         heartbeat_next_us = clock_us + kHeartbeatEveryUs;
     }
 

@@ -1,0 +1,108 @@
+// What a cycle reads and in which order: pure rules, no clock of its own. Runs in the collector.
+//
+// A rowset of a database (or of the cluster, read in the main database) is due when its period is
+// over. Databases are visited longest-waiting first, until the cycle's CPU budget is spent; what is
+// left is first in the next cycle. What failed goes to the end of the line, so that it can't keep
+// the others from their turn.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace pganalytics {
+
+struct PlanDatabase {
+    uint32_t oid = 0;
+    std::string name;
+    bool collected = true;  // false: visited for the cluster's rowsets only
+};
+
+struct PlanRowset {
+    uint16_t number = 0;
+    bool cluster = false;  // else each database
+    int64_t period_us = 0;
+};
+
+struct PlannedVisit {
+    uint32_t oid = 0;
+    std::string name;
+    std::vector<uint16_t> rowsets;
+    int64_t cpu_budget_us = 0;  // left for this visit; it stops after the rowset that spends it
+};
+
+struct CycleRules {
+    int64_t interval_us = 0;
+    int64_t cpu_budget_us = 0;
+    bool everything =
+        false;         // every rowset is due and the budget has no end (asked for by a person)
+    bool dry = false;  // nothing of it is remembered (preview)
+};
+
+class VisitPlan {
+  public:
+    // Times are microseconds of a clock that nobody sets. `main` is one of `databases`; 0: there is
+    // none. Databases not named any more are forgotten.
+    void begin(int64_t now_us, const CycleRules& rules, std::vector<PlanDatabase> databases,
+               uint32_t main, std::vector<PlanRowset> rowsets);
+
+    // The next visit; empty when nothing is due any more or the budget is spent.
+    std::optional<PlannedVisit> next();
+
+    // A rowset of the visit begun last was read, or failed; 0 for the cluster's.
+    void read(uint16_t rowset, bool good);
+    // That visit is over: it used `cpu_us`; what it has not read stays due, unless it failed as a
+    // whole, which counts as an attempt at everything in it.
+    void end_visit(int64_t cpu_us, bool failed);
+
+    // At the end of a cycle: databases with something due and not read, and since when the one that
+    // waits longest waits (0: none).
+    uint32_t waiting() const;
+    int64_t waiting_since() const;
+    uint32_t visited() const { return visited_; }
+
+    // Every rowset is due again, as for a program that knows nothing yet.
+    void forget_reads() { states_.clear(); }
+
+  private:
+    struct State {
+        int64_t seen = 0;       // first
+        int64_t attempted = 0;  // last
+        int64_t good = 0;       // last
+    };
+    using Key = std::pair<uint32_t, uint16_t>;  // database (0: cluster), rowset
+
+    State& state_of(const Key& key);
+    bool is_due(const PlanRowset& rowset, const State& state) const;
+    int64_t waits_since(const PlanRowset& rowset, const State& state) const;
+    void queue_due(const PlanDatabase& database);
+    void forget_gone();
+
+    struct Due {
+        uint16_t rowset = 0;
+        bool cluster = false;
+        int64_t since = 0;
+    };
+    struct Line {
+        PlanDatabase database;
+        std::vector<Due> due;  // longest-waiting first
+        int64_t since = 0;
+        bool visited = false;
+    };
+
+    CycleRules rules_;
+    int64_t now_us_ = 0;
+    uint32_t main_ = 0;
+    std::vector<PlanRowset> rowsets_;
+    std::vector<PlanDatabase> databases_;
+    std::map<Key, State> states_;
+    std::vector<Line> lines_;  // longest-waiting first
+    size_t next_line_ = 0;
+    uint32_t visited_ = 0;
+    int64_t spent_us_ = 0;
+};
+
+}  // namespace pganalytics

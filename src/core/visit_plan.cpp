@@ -1,0 +1,127 @@
+// What a cycle reads (see the header).
+#include "pganalytics/core/visit_plan.hpp"
+
+#include <algorithm>
+#include <set>
+
+namespace pganalytics {
+
+namespace {
+constexpr int64_t kNoBudget = INT64_MAX;
+}
+
+VisitPlan::State& VisitPlan::state_of(const Key& key) {
+    const auto [place, is_new] = states_.try_emplace(key);
+    if (is_new) place->second.seen = now_us_;
+    return place->second;
+}
+
+bool VisitPlan::is_due(const PlanRowset& rowset, const State& state) const {
+    if (rules_.everything || state.good == 0 || rowset.period_us == 0) return true;
+    // Half an interval of tolerance: cycles do not begin to the microsecond.
+    return now_us_ - state.good + rules_.interval_us / 2 >= rowset.period_us;
+}
+
+int64_t VisitPlan::waits_since(const PlanRowset& rowset, const State& state) const {
+    const int64_t due_at =
+        state.good == 0 ? state.seen : state.good + std::max(rowset.period_us, rules_.interval_us);
+    return std::max(due_at, state.attempted);
+}
+
+void VisitPlan::queue_due(const PlanDatabase& database) {
+    Line line;
+    line.database = database;
+    for (const PlanRowset& rowset : rowsets_) {
+        const bool wanted = rowset.cluster ? database.oid == main_ : database.collected;
+        if (!wanted) continue;
+        const State& state = state_of({rowset.cluster ? 0 : database.oid, rowset.number});
+        if (!is_due(rowset, state)) continue;
+        line.due.push_back({rowset.number, rowset.cluster, waits_since(rowset, state)});
+    }
+    if (line.due.empty()) return;
+    std::stable_sort(line.due.begin(), line.due.end(),
+                     [](const Due& a, const Due& b) { return a.since < b.since; });
+    line.since = line.due.front().since;
+    lines_.push_back(std::move(line));
+}
+
+void VisitPlan::forget_gone() {
+    std::set<uint32_t> there = {0};
+    for (const PlanDatabase& database : databases_) there.insert(database.oid);
+    std::erase_if(states_, [&](const auto& entry) { return !there.contains(entry.first.first); });
+}
+
+void VisitPlan::begin(int64_t now_us, const CycleRules& rules, std::vector<PlanDatabase> databases,
+                      uint32_t main, std::vector<PlanRowset> rowsets) {
+    rules_ = rules;
+    now_us_ = now_us;
+    main_ = main;
+    rowsets_ = std::move(rowsets);
+    databases_ = std::move(databases);
+    lines_.clear();
+    next_line_ = visited_ = 0;
+    spent_us_ = 0;
+    forget_gone();
+    for (const PlanDatabase& database : databases_) queue_due(database);
+    std::stable_sort(lines_.begin(), lines_.end(), [&](const Line& a, const Line& b) {
+        if (a.since != b.since) return a.since < b.since;
+        return a.database.oid == main_ && b.database.oid != main_;
+    });
+}
+
+std::optional<PlannedVisit> VisitPlan::next() {
+    if (next_line_ == lines_.size()) return std::nullopt;
+    const int64_t left = rules_.everything ? kNoBudget : rules_.cpu_budget_us - spent_us_;
+    // One visit a cycle is made in any case.
+    if (left <= 0 && visited_ > 0) return std::nullopt;
+    Line& line = lines_[next_line_++];
+    line.visited = true;
+    ++visited_;
+    PlannedVisit visit;
+    visit.oid = line.database.oid;
+    visit.name = line.database.name;
+    visit.cpu_budget_us = left;
+    for (const Due& due : line.due) visit.rowsets.push_back(due.rowset);
+    return visit;
+}
+
+void VisitPlan::read(uint16_t rowset, bool good) {
+    if (next_line_ == 0) return;
+    Line& line = lines_[next_line_ - 1];
+    const auto due = std::find_if(line.due.begin(), line.due.end(),
+                                  [&](const Due& item) { return item.rowset == rowset; });
+    if (due == line.due.end()) return;
+    if (!rules_.dry) {
+        State& state = state_of({due->cluster ? 0 : line.database.oid, rowset});
+        // Behind those that wait since this very cycle.
+        state.attempted = now_us_ + 1;
+        if (good) state.good = now_us_;
+    }
+    line.due.erase(due);
+}
+
+void VisitPlan::end_visit(int64_t cpu_us, bool failed) {
+    if (next_line_ == 0) return;
+    spent_us_ += cpu_us;
+    if (!failed) return;
+    Line& line = lines_[next_line_ - 1];
+    while (!line.due.empty()) read(line.due.back().rowset, false);
+}
+
+uint32_t VisitPlan::waiting() const {
+    uint32_t count = 0;
+    for (const Line& line : lines_) count += line.due.empty() ? 0 : 1;
+    return count;
+}
+
+int64_t VisitPlan::waiting_since() const {
+    int64_t since = 0;
+    for (const Line& line : lines_) {
+        if (line.due.empty()) continue;
+        const int64_t oldest = line.due.front().since;
+        if (since == 0 || oldest < since) since = oldest;
+    }
+    return since;
+}
+
+}  // namespace pganalytics

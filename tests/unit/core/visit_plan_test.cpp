@@ -1,0 +1,169 @@
+#include "pganalytics/core/visit_plan.hpp"
+
+#include <gtest/gtest.h>
+
+namespace pganalytics {
+namespace {
+
+constexpr int64_t kSecond = 1000000;
+constexpr int64_t kInterval = 60 * kSecond;
+constexpr CycleRules kRules = {.interval_us = kInterval, .cpu_budget_us = 600000};
+constexpr CycleRules kAsked = {.interval_us = kInterval, .cpu_budget_us = 1, .everything = true};
+
+using Numbers = std::vector<uint16_t>;
+
+const std::vector<PlanRowset> kRowsets = {
+    {.number = 1, .cluster = true, .period_us = 0},
+    {.number = 2, .cluster = false, .period_us = 0},
+    {.number = 3, .cluster = false, .period_us = 600 * kSecond},
+};
+
+std::vector<PlanDatabase> databases(uint32_t count) {
+    std::vector<PlanDatabase> made;
+    for (uint32_t oid = 10; oid < 10 + count; ++oid) made.push_back({oid, "d", true});
+    return made;
+}
+
+class VisitPlanTest : public testing::Test {
+  protected:
+    void begin(const CycleRules& rules, uint32_t count) {
+        plan_.begin(now_, rules, databases(count), 10, kRowsets);
+    }
+    // Visits all there is, reading everything, each visit costing `cpu_us`; the order of databases.
+    std::vector<uint32_t> run(int64_t cpu_us, bool good = true) {
+        std::vector<uint32_t> order;
+        while (auto visit = plan_.next()) {
+            order.push_back(visit->oid);
+            for (const uint16_t rowset : visit->rowsets) plan_.read(rowset, good);
+            plan_.end_visit(cpu_us, false);
+        }
+        return order;
+    }
+
+    VisitPlan plan_;
+    int64_t now_ = 1000 * kSecond;
+};
+
+TEST_F(VisitPlanTest, PeriodsAreKept) {
+    for (int cycle = 0; cycle < 21; ++cycle, now_ += kInterval + (cycle % 3 - 1) * 1000) {
+        begin(kRules, 1);
+        const auto visit = plan_.next();
+        ASSERT_TRUE(visit);
+        EXPECT_EQ(visit->rowsets, cycle % 10 == 0 ? (Numbers{1, 2, 3}) : (Numbers{1, 2})) << cycle;
+        for (const uint16_t rowset : visit->rowsets) plan_.read(rowset, true);
+        plan_.end_visit(0, false);
+    }
+}
+
+TEST_F(VisitPlanTest, ClusterRowsetsAreReadInTheMainDatabaseOnly) {
+    begin(kRules, 3);
+    EXPECT_EQ(plan_.next()->rowsets, (Numbers{1, 2, 3}));
+    EXPECT_EQ(plan_.next()->rowsets, (Numbers{2, 3}));
+    EXPECT_EQ(plan_.next()->rowsets, (Numbers{2, 3}));
+    EXPECT_FALSE(plan_.next());
+    plan_.begin(now_, kRules, {{10, "d", false}, {11, "e", true}}, 10, kRowsets);
+    EXPECT_EQ(plan_.next()->rowsets, Numbers{1});
+    EXPECT_EQ(plan_.next()->rowsets, (Numbers{2, 3}));
+}
+
+TEST_F(VisitPlanTest, WhatDoesNotFitIsFirstInTheNextCycle) {
+    begin(kRules, 10);
+    EXPECT_EQ(run(200000), (std::vector<uint32_t>{10, 11, 12}));
+    EXPECT_EQ(plan_.waiting(), 7u);
+    EXPECT_EQ(plan_.waiting_since(), now_);
+    now_ += kInterval;
+    begin(kRules, 10);
+    EXPECT_EQ(run(200000), (std::vector<uint32_t>{13, 14, 15}));
+    now_ += kInterval;
+    begin(kRules, 10);
+    EXPECT_EQ(run(200000), (std::vector<uint32_t>{16, 17, 18}));
+    now_ += kInterval;
+    begin(kRules, 10);
+    EXPECT_EQ(run(200000), (std::vector<uint32_t>{19, 10, 11}));
+    EXPECT_EQ(plan_.waiting_since(), now_ - 2 * kInterval);
+}
+
+TEST_F(VisitPlanTest, CutVisitContinuesWhereItStopped) {
+    begin(kRules, 1);
+    ASSERT_TRUE(plan_.next());
+    plan_.read(1, true);
+    plan_.read(2, true);
+    plan_.end_visit(700000, false);
+    EXPECT_EQ(plan_.waiting(), 1u);
+    now_ += kInterval;
+    begin(kRules, 1);
+    EXPECT_EQ(plan_.next()->rowsets, (Numbers{3, 1, 2}));
+}
+
+TEST_F(VisitPlanTest, OneVisitIsMadeWhateverItCosts) {
+    for (int cycle = 0; cycle < 3; ++cycle, now_ += kInterval) {
+        begin({.interval_us = kInterval, .cpu_budget_us = 0}, 2);
+        EXPECT_EQ(run(900000).size(), 1u);
+    }
+}
+
+TEST_F(VisitPlanTest, FailuresGoToTheEndOfTheLine) {
+    begin(kRules, 3);
+    const auto first = plan_.next();
+    plan_.end_visit(600000, true);
+    EXPECT_EQ(first->oid, 10u);
+    EXPECT_FALSE(plan_.next());
+    now_ += kInterval;
+    begin(kRules, 3);
+    EXPECT_EQ(run(0), (std::vector<uint32_t>{11, 12, 10}));
+}
+
+TEST_F(VisitPlanTest, FailedRowsetIsDueAgainAtOnce) {
+    begin(kRules, 1);
+    run(0, false);
+    EXPECT_EQ(plan_.waiting(), 0u);
+    now_ += kInterval;
+    begin(kRules, 1);
+    EXPECT_EQ(plan_.next()->rowsets, (Numbers{1, 2, 3}));
+}
+
+TEST_F(VisitPlanTest, AskedForReadsEverythingWithoutABudget) {
+    begin(kRules, 5);
+    run(0);
+    now_ += kSecond;
+    begin(kAsked, 5);
+    const auto visit = plan_.next();
+    EXPECT_EQ(visit->rowsets, (Numbers{1, 2, 3}));
+    plan_.end_visit(kInterval, false);
+    EXPECT_EQ(run(kInterval).size(), 4u);
+}
+
+TEST_F(VisitPlanTest, DryCycleIsNotRemembered) {
+    CycleRules dry = kAsked;
+    dry.dry = true;
+    begin(dry, 1);
+    run(0);
+    now_ += kSecond;
+    begin(kRules, 1);
+    EXPECT_EQ(plan_.next()->rowsets, (Numbers{1, 2, 3}));
+}
+
+TEST_F(VisitPlanTest, ForgettingMakesAllDue) {
+    begin(kRules, 1);
+    run(0);
+    plan_.forget_reads();
+    now_ += kInterval;
+    begin(kRules, 1);
+    EXPECT_EQ(plan_.next()->rowsets, (Numbers{1, 2, 3}));
+}
+
+// An OID that comes back is another database.
+TEST_F(VisitPlanTest, DroppedDatabaseIsForgotten) {
+    begin(kRules, 2);
+    run(0);
+    now_ += kInterval;
+    begin(kRules, 1);
+    run(0);
+    now_ += kInterval;
+    begin(kRules, 2);
+    plan_.next();
+    EXPECT_EQ(plan_.next()->rowsets, (Numbers{2, 3}));
+}
+
+}  // namespace
+}  // namespace pganalytics
