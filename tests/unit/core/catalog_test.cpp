@@ -192,8 +192,8 @@ bool is_qualified(const std::string& name) { return name.starts_with("pg_catalog
 // A name that is left bare could be bound to an object that somebody else made.
 TEST(Catalog, EveryFunctionTypeRelationAndOperatorIsQualified) {
     const std::set<std::string> before_parentheses = {
-        "ANY",   "AND", "CASE",   "ELSE", "FROM", "IN",    "JOIN",    "LATERAL",
-        "LEAST", "NOT", "SELECT", "THEN", "WHEN", "WHERE", "GREATEST"};
+        "ALL",     "ANY",   "AND", "CASE",   "ELSE", "FROM", "IN",    "JOIN",
+        "LATERAL", "LEAST", "NOT", "SELECT", "THEN", "WHEN", "WHERE", "GREATEST"};
     for (const Rowset& rowset : catalog()) {
         for (int major = kOldest; major <= kNewest; ++major) {
             const std::vector<std::string> tokens = tokens_of(rowset_sql(rowset, major));
