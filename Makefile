@@ -23,6 +23,8 @@ include make/common.mk
 include make/program.mk
 include make/tests.mk
 include make/lint.mk
+include make/coverage.mk
+include make/more.mk
 
 library_make = $(MAKE) --no-print-directory -f make/library.mk
 

@@ -1,0 +1,52 @@
+# Targets that are not part of `make check`: a run to look at, fuzzing, the benchmark.
+
+## make run             a server, its standby, a load; figures arriving in the hub (RUN_SECONDS=n)
+run:
+	@tools/packages install build run
+	+@$(MAKE) --no-print-directory private
+	@PGANALYTICS_BINDIR="$$(cat $(BUILD)/private-bindir)" $(PYTHON) -B tools/run
+
+fuzz_sources := $(wildcard tests/fuzz/*_fuzz.cpp)
+ifneq ($(fuzz_sources),)
+FUZZ_SECONDS ?= 30
+fuzz_dir := $(BUILD)/fuzz
+fuzz_compile = $(CLANGXX) -std=c++20 -O1 -g $(WARNINGS) -Iinclude -Itests/unit -pthread \
+    -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer \
+    $(PREFIX_MAP) $(EXTRA_CXXFLAGS)
+fuzz_library_objects := $(patsubst src/%.cpp,$(fuzz_dir)/src/%.o,$(unit_library_sources))
+fuzz_programs := $(patsubst tests/fuzz/%.cpp,$(fuzz_dir)/%,$(fuzz_sources))
+
+## make fuzz            libFuzzer targets of tests/fuzz, each for FUZZ_SECONDS (30)
+fuzz: $(fuzz_programs)
+	@set -e; for program in $^; do name=$$(basename $$program); \
+	    mkdir -p $(fuzz_dir)/corpus/$$name tests/fuzz/corpus/$$name; echo "--- $$name"; \
+	    $$program -max_total_time=$(FUZZ_SECONDS) -max_len=65536 -timeout=10 -rss_limit_mb=1024 \
+	        -print_final_stats=1 -artifact_prefix=$(fuzz_dir)/$$name- \
+	        $(fuzz_dir)/corpus/$$name tests/fuzz/corpus/$$name 2>&1 | tail -n 20; done
+	@find tests/fuzz/corpus -type d -empty -delete
+
+$(fuzz_library_objects): $(fuzz_dir)/src/%.o: src/%.cpp | $(BUILD)/packages-ok
+	@mkdir -p $(@D)
+	$(call step,clang++ $@)$(CCACHE) $(fuzz_compile) -MMD -MP -c -o $@ $<
+
+$(fuzz_dir)/libpganalytics.a: $(fuzz_library_objects)
+	@rm -f $@
+	$(call step,ar $@)ar rcs $@ $^
+
+$(fuzz_programs): $(fuzz_dir)/%: tests/fuzz/%.cpp $(fuzz_dir)/libpganalytics.a
+	$(call step,fuzz $@)$(fuzz_compile) -fsanitize=fuzzer -o $@ $< $(fuzz_dir)/libpganalytics.a $(program_libs)
+
+-include $(fuzz_library_objects:.o=.d)
+.PHONY: fuzz
+endif
+
+ifneq ($(wildcard tests/bench/run),)
+## make bench           costs at 1,000 and 10,000 tables, hub throughput, a peer beside it
+bench:
+	@tools/packages install build test bench
+	+@$(MAKE) --no-print-directory private
+	@PGANALYTICS_BINDIR="$$(cat $(BUILD)/private-bindir)" tests/bench/run
+.PHONY: bench
+endif
+
+.PHONY: run
