@@ -100,14 +100,13 @@ Error HttpsTransfer::describe(HttpsFailure failure, CURLcode code) const {
                                     "address, and that no firewall is between.");
         case HttpsFailure::kTimeout: {
             const bool connected = time(CURLINFO_APPCONNECT_TIME_T) != 0;
-            const bool reached = time(CURLINFO_CONNECT_TIME_T) != 0;
             return connection_error(
                 connected ? "hub " + hub + " did not answer in time"
                           : "could not connect to hub " + hub + " in time",
                 "No " +
-                    std::string(connected ? "answer"
-                                : reached ? "TLS handshake"
-                                          : "TCP connection") +
+                    std::string(connected    ? "answer"
+                                : tls_begun_ ? "TLS handshake"
+                                             : "TCP connection") +
                     " within " +
                     seconds(connected ? request_.total_timeout_ms : request_.connect_timeout_ms) +
                     ", or too slow.",

@@ -218,6 +218,7 @@ size_t HttpsTransfer::on_body(char* bytes, size_t size, size_t count, void* self
 
 CURLcode HttpsTransfer::on_tls(CURL*, void* context, void* self) {
     HttpsTransfer& transfer = *static_cast<HttpsTransfer*>(self);
+    transfer.tls_begun_ = true;
     try {
         transfer.tls_status_ = transfer.tls_.apply(*static_cast<SSL_CTX*>(context),
                                                    transfer.url_.host, transfer.events_);

@@ -62,6 +62,7 @@ class HttpsTransfer {
     HttpsResponse response_;
     size_t header_bytes_ = 0;
     bool too_large_ = false;
+    bool tls_begun_ = false;  // TCP is connected
     Status tls_status_;
     CURLcode option_code_ = CURLE_OK;
     char error_text_[CURL_ERROR_SIZE] = "";
