@@ -57,10 +57,9 @@ private: all
 installcheck: private
 	@PGANALYTICS_BINDIR="$$(cat $(BUILD)/private-bindir)" tests/installcheck $(TESTS)
 
-## make e2e             end-to-end tests (TESTS="-k name" or other pytest arguments)
+## make e2e             end-to-end tests (TESTS="file.py ... -k name" or other pytest options)
 e2e: private
-	@PGANALYTICS_BINDIR="$$(cat $(BUILD)/private-bindir)" $(PYTHON) -B -m pytest -q -p no:cacheprovider \
-	    --durations=5 tests/e2e $(TESTS)
+	@PGANALYTICS_BINDIR="$$(cat $(BUILD)/private-bindir)" $(PYTHON) -B tests/e2e/run $(TESTS)
 
 VERSIONS ?= 13 15 17 18
 
