@@ -5,7 +5,12 @@
 #include <span>
 #include <string>
 
+#include "pganalytics/net/frame_socket.hpp"
+
 namespace pganalytics::keys {
+
+// Greeting, question, answer; the process' exit status.
+int answer_question(net::FrameSocket& socket);
 
 int keys_main(std::span<const std::string> args);
 

@@ -1,0 +1,58 @@
+// `pganalytics keys` as a process (see the header).
+#include "pganalytics/keys/keys_main.hpp"
+
+#include <cstdio>
+
+#include "pganalytics/core/catalog.hpp"
+#include "pganalytics/core/version.hpp"
+#include "pganalytics/host/process.hpp"
+#include "pganalytics/keys/answers.hpp"
+
+namespace pganalytics::keys {
+
+namespace {
+
+constexpr uint64_t kMemory = 64u << 20;
+constexpr int kQuestionTimeoutMs = 30'000;
+constexpr int kAnswerTimeoutMs = 5'000;
+
+template <class Question>
+bool answer_frame(net::FrameSocket& socket, std::string_view payload) {
+    const auto question = decode<Question>(payload);
+    if (!question) return false;
+    // Before the very first answer there is no directory to leave words in.
+    const Status kept = host::keep_last_words(question->files.state_directory, "keys");
+    static_cast<void>(kept);
+    const auto result = answer(*question, host::now_seconds());
+    return socket.send_message(result) && socket.drain(kAnswerTimeoutMs);
+}
+
+}  // namespace
+
+int answer_question(net::FrameSocket& socket) {
+    const Hello ours{.version = std::string(kVersion), .catalog_digest = catalog_digest()};
+    if (!socket.exchange_hello(ours)) return 1;
+    const auto frame = socket.wait_frame(kQuestionTimeoutMs);
+    if (!frame) return 1;
+    bool answered = false;
+    if (frame->type == FrameType::kKeysInit) {
+        answered = answer_frame<KeysInit>(socket, frame->payload);
+    } else if (frame->type == FrameType::kKeysSign) {
+        answered = answer_frame<KeysSign>(socket, frame->payload);
+    } else {
+        answered = frame->type == FrameType::kStop;
+    }
+    return answered ? 0 : 1;
+}
+
+int keys_main(std::span<const std::string>) {
+    if (const Status started = host::start_under_worker(); !started) {
+        std::fprintf(stderr, "pganalytics: %s\n", started.error().message.c_str());
+        return 1;
+    }
+    if (!host::limit_memory(kMemory)) return 1;
+    net::FrameSocket socket;
+    return answer_question(socket);
+}
+
+}  // namespace pganalytics::keys
