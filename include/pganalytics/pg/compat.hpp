@@ -75,4 +75,73 @@ inline int run_plan_into(SPIPlanPtr plan, DestReceiver* receiver, uint64 limit) 
 #endif
 }
 
+// --- types
+
+#if PG_VERSION_NUM >= 140000
+inline constexpr Oid kLsnType = PG_LSNOID;
+#else
+inline constexpr Oid kLsnType = LSNOID;
+#endif
+
+// --- text
+
+#if PG_VERSION_NUM < 140000
+// False where `conversion` does not know all of `text`. It holds nothing that an ERROR would leave
+// behind, so no subtransaction is needed.
+inline bool convert_whole(Oid conversion, int from, int to, std::string_view text, char* out) {
+    volatile bool done = false;
+    MemoryContext const context = CurrentMemoryContext;
+    PG_TRY();
+    {
+        OidFunctionCall5(conversion, Int32GetDatum(from), Int32GetDatum(to),
+                         CStringGetDatum(text.data()), CStringGetDatum(out),
+                         Int32GetDatum(static_cast<int32>(text.size())));
+        done = true;
+    }
+    PG_CATCH();
+    {
+        MemoryContextSwitchTo(context);
+        FlushErrorState();
+        out[0] = '\0';
+    }
+    PG_END_TRY();
+    return done;
+}
+#endif
+
+// Converts the longest start of `text` that `conversion` knows, from one encoding to another, with
+// a NUL behind it; answers how many bytes of `text` that was. Never raises ERROR for what it does
+// not know. `out` has room for MAX_CONVERSION_GROWTH bytes a byte, and the NUL.
+inline size_t convert_prefix(Oid conversion, int from, int to, std::string_view text, char* out,
+                             size_t size) {
+#if PG_VERSION_NUM >= 140000
+    return static_cast<size_t>(pg_do_encoding_conversion_buf(
+        conversion, from, to, reinterpret_cast<unsigned char*>(const_cast<char*>(text.data())),
+        static_cast<int>(text.size()), reinterpret_cast<unsigned char*>(out),
+        static_cast<int>(size), true));
+#else
+    static_cast<void>(size);
+    if (convert_whole(conversion, from, to, text, out)) return text.size();
+    size_t taken = 0;
+    while (taken < text.size()) {
+        const auto length = static_cast<size_t>(pg_encoding_mblen(from, text.data() + taken));
+        if (taken + length > text.size()) break;
+        if (!convert_whole(conversion, from, to, text.substr(taken, length), out)) break;
+        out += std::strlen(out);
+        taken += length;
+    }
+    return taken;
+#endif
+}
+
+// --- queues
+
+inline shm_mq_result queue_send(shm_mq_handle* queue, size_t size, const void* data) {
+#if PG_VERSION_NUM >= 150000
+    return shm_mq_send(queue, size, data, true, true);
+#else
+    return shm_mq_send(queue, size, data, true);
+#endif
+}
+
 }  // namespace pganalytics::pg

@@ -1,0 +1,68 @@
+// Rows of a running query to bytes, as they come: a DestReceiver that writes each row in the form
+// of core/row_format.hpp straight into ready frames (RowsetRows), cut at whole rows. C style: it
+// runs between PostgreSQL calls, allocates by palloc and may raise ERROR. Runs in visitors.
+#pragma once
+
+#include "pganalytics/core/column_type.hpp"
+#include "pganalytics/core/row_format.hpp"
+#include "pganalytics/pg/postgres.hpp"
+
+namespace pganalytics::pg {
+
+// Longer texts are cut; rows beyond the limit are left out and counted.
+inline constexpr size_t kMaxTextBytes = size_t{64} << 10;
+inline constexpr size_t kMaxRowBytes = size_t{512} << 10;
+
+// A frame: `bytes` begins with the frame's header.
+struct RowChunk {
+    RowChunk* next;
+    size_t used;
+    size_t capacity;
+    char bytes[];
+};
+
+enum class ColumnForm : uint8_t;
+
+struct RowEncoder {
+    DestReceiver receiver;  // first: PostgreSQL hands it back
+
+    MemoryContext context;      // of the chunks; survives the transaction
+    MemoryContext row_context;  // of one row's work
+
+    // of the query
+    const ColumnType* types;
+    int columns;
+    uint64_t max_rows;
+    ColumnForm forms[kMaxColumns];
+    Oid output_functions[kMaxColumns];
+    int encoding;  // of the database
+    Oid to_utf8;   // conversion; invalid: none is needed, or there is none
+    char* body;    // of the row being made
+    size_t body_used;
+    size_t body_capacity;
+
+    // the result
+    RowChunk* first;
+    RowChunk* last;
+    uint64_t rows;
+    uint64_t left_out;  // rows beyond kMaxRowBytes
+    bool cut;           // there were more than max_rows
+};
+
+// `parent` owns the encoder's memory.
+RowEncoder* make_row_encoder(MemoryContext parent);
+
+// Forgets the rows of the query before. In a transaction (the conversion is looked up).
+void begin_rows(RowEncoder* encoder, const ColumnType* types, int columns, uint64_t max_rows);
+
+// Writes the chunks' headers; the rows can be sent now.
+void end_rows(RowEncoder* encoder);
+
+// Gives the rows' memory back.
+void drop_rows(RowEncoder* encoder);
+
+// `text` of the database's encoding as valid UTF-8, at most kMaxTextBytes; in the current memory
+// context where it is not `text` itself.
+std::string_view to_utf8(const RowEncoder& encoder, std::string_view text);
+
+}  // namespace pganalytics::pg

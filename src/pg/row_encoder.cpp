@@ -1,0 +1,396 @@
+// Rows to bytes (see the header). Runs in visitors.
+#include "pganalytics/pg/row_encoder.hpp"
+
+#include "pganalytics/core/frame.hpp"
+#include "pganalytics/core/utf8.hpp"
+#include "pganalytics/pg/compat.hpp"
+
+namespace pganalytics::pg {
+
+// How a column's datum is read.
+enum class ColumnForm : uint8_t {
+    kBool,
+    kInt2,
+    kInt4,
+    kInt8,
+    kUnsigned4,  // oid, xid: 32 bits without sign, into int64
+    kOid,
+    kFloat4,
+    kFloat8,
+    kTimestamp,
+    kLsn,
+    kUuid,
+    kVarlena,  // text, varchar, json
+    kName,
+    kChar,
+    kOutput,  // anything else, as text
+};
+
+namespace {
+
+constexpr size_t kFirstBody = 4096;
+constexpr int64_t kEpochMicroseconds =
+    int64_t{POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE} * USECS_PER_DAY;
+
+// --- memory
+
+void need_body(RowEncoder* encoder, size_t more) {
+    const size_t wanted = encoder->body_used + more;
+    if (wanted <= encoder->body_capacity) return;
+    size_t capacity = encoder->body_capacity;
+    while (capacity < wanted) capacity *= 2;
+    encoder->body = static_cast<char*>(repalloc_huge(encoder->body, capacity));
+    encoder->body_capacity = capacity;
+}
+
+void put_bytes(RowEncoder* encoder, const void* bytes, size_t count) {
+    need_body(encoder, count);
+    std::memcpy(encoder->body + encoder->body_used, bytes, count);
+    encoder->body_used += count;
+}
+
+void put_number(RowEncoder* encoder, uint64_t value) {
+    need_body(encoder, kMaxVarintBytes);
+    encoder->body_used +=
+        put_varint(reinterpret_cast<uint8_t*>(encoder->body + encoder->body_used), value);
+}
+
+void put_text(RowEncoder* encoder, std::string_view raw) {
+    const std::string_view text = to_utf8(*encoder, raw);
+    put_number(encoder, text.size());
+    put_bytes(encoder, text.data(), text.size());
+}
+
+RowChunk* add_chunk(RowEncoder* encoder, size_t least) {
+    const size_t capacity = std::max(kRowsFrameBytes, least + kFrameHeaderBytes);
+    auto* chunk = static_cast<RowChunk*>(
+        MemoryContextAlloc(encoder->context, offsetof(RowChunk, bytes) + capacity));
+    chunk->next = nullptr;
+    chunk->used = kFrameHeaderBytes;
+    chunk->capacity = capacity;
+    if (encoder->last != nullptr) {
+        encoder->last->next = chunk;
+    } else {
+        encoder->first = chunk;
+    }
+    encoder->last = chunk;
+    return chunk;
+}
+
+void append_row(RowEncoder* encoder) {
+    uint8_t length[kMaxVarintBytes];
+    const size_t length_bytes = put_varint(length, encoder->body_used);
+    const size_t total = length_bytes + encoder->body_used;
+    RowChunk* chunk = encoder->last;
+    if (chunk == nullptr || chunk->used + total > chunk->capacity) {
+        chunk = add_chunk(encoder, total);
+    }
+    std::memcpy(chunk->bytes + chunk->used, length, length_bytes);
+    std::memcpy(chunk->bytes + chunk->used + length_bytes, encoder->body, encoder->body_used);
+    chunk->used += total;
+    ++encoder->rows;
+}
+
+// --- forms
+
+ColumnForm integer_form(Oid type) {
+    switch (type) {
+        case INT8OID:
+        case XID8OID:
+            return ColumnForm::kInt8;
+        case INT4OID:
+            return ColumnForm::kInt4;
+        case INT2OID:
+            return ColumnForm::kInt2;
+        case OIDOID:
+        case XIDOID:
+            return ColumnForm::kUnsigned4;
+        default:
+            return ColumnForm::kOutput;
+    }
+}
+
+ColumnForm text_form(Oid type) {
+    switch (type) {
+        case TEXTOID:
+        case VARCHAROID:
+        case BPCHAROID:
+        case JSONOID:
+            return ColumnForm::kVarlena;
+        case NAMEOID:
+            return ColumnForm::kName;
+        case CHAROID:
+            return ColumnForm::kChar;
+        default:
+            return ColumnForm::kOutput;
+    }
+}
+
+// kOutput is an answer for text and json only.
+ColumnForm form_of(ColumnType wanted, Oid type) {
+    const auto only = [&](Oid one, ColumnForm form) {
+        return type == one ? form : ColumnForm::kOutput;
+    };
+    switch (wanted) {
+        case ColumnType::kBool:
+            return only(BOOLOID, ColumnForm::kBool);
+        case ColumnType::kInt64:
+            return integer_form(type);
+        case ColumnType::kFloat64:
+            return type == FLOAT4OID ? ColumnForm::kFloat4 : only(FLOAT8OID, ColumnForm::kFloat8);
+        case ColumnType::kTimestamp:
+            return only(TIMESTAMPTZOID, ColumnForm::kTimestamp);
+        case ColumnType::kOid:
+            return only(OIDOID, ColumnForm::kOid);
+        case ColumnType::kLsn:
+            return only(kLsnType, ColumnForm::kLsn);
+        case ColumnType::kUuid:
+            return only(UUIDOID, ColumnForm::kUuid);
+        case ColumnType::kText:
+        case ColumnType::kJson:
+            return text_form(type);
+    }
+    return ColumnForm::kOutput;
+}
+
+void start_rows(DestReceiver* self, int, TupleDesc description) {
+    auto* encoder = reinterpret_cast<RowEncoder*>(self);
+    if (description->natts != encoder->columns) {
+        ereport(ERROR,
+                (errcode(ERRCODE_INTERNAL_ERROR), errmsg("query has %d columns, the catalog %d",
+                                                         description->natts, encoder->columns)));
+    }
+    for (int i = 0; i < encoder->columns; ++i) {
+        const FormData_pg_attribute* attribute = TupleDescAttr(description, i);
+        const ColumnType wanted = encoder->types[i];
+        const ColumnForm form = form_of(wanted, attribute->atttypid);
+        const bool is_text = wanted == ColumnType::kText || wanted == ColumnType::kJson;
+        if (form == ColumnForm::kOutput && !is_text) {
+            ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
+                            errmsg("column \"%s\" has type %s", NameStr(attribute->attname),
+                                   format_type_be(attribute->atttypid))));
+        }
+        encoder->forms[i] = form;
+        if (form == ColumnForm::kOutput) {
+            bool ignored = false;
+            getTypeOutputInfo(attribute->atttypid, &encoder->output_functions[i], &ignored);
+        }
+    }
+}
+
+// --- values
+
+// False where the value is none that can be told: infinity.
+bool put_timestamp(RowEncoder* encoder, TimestampTz time) {
+    int64_t unix_time = 0;
+    if (TIMESTAMP_NOT_FINITE(time) ||
+        __builtin_add_overflow(time, kEpochMicroseconds, &unix_time)) {
+        return false;
+    }
+    put_number(encoder, zigzag(unix_time));
+    return true;
+}
+
+void put_varlena(RowEncoder* encoder, Datum datum) {
+    const text* value = DatumGetTextPP(datum);
+    put_text(encoder, {VARDATA_ANY(value), static_cast<size_t>(VARSIZE_ANY_EXHDR(value))});
+}
+
+// False: null.
+bool put_value(RowEncoder* encoder, int column, Datum datum) {
+    switch (encoder->forms[column]) {
+        case ColumnForm::kBool: {
+            const char byte = DatumGetBool(datum) ? 1 : 0;
+            put_bytes(encoder, &byte, 1);
+            return true;
+        }
+        case ColumnForm::kInt2:
+            put_number(encoder, zigzag(DatumGetInt16(datum)));
+            return true;
+        case ColumnForm::kInt4:
+            put_number(encoder, zigzag(DatumGetInt32(datum)));
+            return true;
+        case ColumnForm::kInt8:
+            put_number(encoder, zigzag(DatumGetInt64(datum)));
+            return true;
+        case ColumnForm::kUnsigned4:
+            put_number(encoder, zigzag(int64_t{DatumGetUInt32(datum)}));
+            return true;
+        case ColumnForm::kOid:
+            put_number(encoder, DatumGetObjectId(datum));
+            return true;
+        case ColumnForm::kFloat4:
+        case ColumnForm::kFloat8: {
+            const double value = encoder->forms[column] == ColumnForm::kFloat4
+                                     ? double{DatumGetFloat4(datum)}
+                                     : DatumGetFloat8(datum);
+            put_bytes(encoder, &value, sizeof value);
+            return true;
+        }
+        case ColumnForm::kTimestamp:
+            return put_timestamp(encoder, DatumGetTimestampTz(datum));
+        case ColumnForm::kLsn:
+            put_number(encoder, DatumGetLSN(datum));
+            return true;
+        case ColumnForm::kUuid:
+            put_bytes(encoder, DatumGetUUIDP(datum)->data, UUID_LEN);
+            return true;
+        case ColumnForm::kVarlena:
+            put_varlena(encoder, datum);
+            return true;
+        case ColumnForm::kName:
+            put_text(encoder, NameStr(*DatumGetName(datum)));
+            return true;
+        case ColumnForm::kChar: {
+            const char c = DatumGetChar(datum);
+            put_text(encoder, {&c, c == '\0' ? size_t{0} : size_t{1}});
+            return true;
+        }
+        case ColumnForm::kOutput:
+            put_text(encoder, OidOutputFunctionCall(encoder->output_functions[column], datum));
+            return true;
+    }
+    return false;
+}
+
+void put_row(RowEncoder* encoder, TupleTableSlot* slot) {
+    const size_t bitmap = null_bitmap_bytes(static_cast<size_t>(encoder->columns));
+    encoder->body_used = 0;
+    need_body(encoder, bitmap);
+    std::memset(encoder->body, 0, bitmap);
+    encoder->body_used = bitmap;
+    slot_getallattrs(slot);
+    for (int i = 0; i < encoder->columns; ++i) {
+        if (slot->tts_isnull[i] || !put_value(encoder, i, slot->tts_values[i])) {
+            auto& byte = reinterpret_cast<unsigned char&>(encoder->body[i / 8]);
+            byte = static_cast<unsigned char>(byte | (1U << (i % 8)));
+        }
+    }
+}
+
+bool receive_row(TupleTableSlot* slot, DestReceiver* self) {
+    auto* encoder = reinterpret_cast<RowEncoder*>(self);
+    if (encoder->rows >= encoder->max_rows) {
+        encoder->cut = true;
+        return false;
+    }
+    MemoryContext const before = MemoryContextSwitchTo(encoder->row_context);
+    put_row(encoder, slot);
+    MemoryContextSwitchTo(before);
+    MemoryContextReset(encoder->row_context);
+    if (encoder->body_used > kMaxRowBytes) {
+        ++encoder->left_out;
+    } else {
+        append_row(encoder);
+    }
+    return true;
+}
+
+void nothing(DestReceiver*) {}
+
+// --- text
+
+bool is_ascii(std::string_view text) {
+    return std::all_of(text.begin(), text.end(),
+                       [](char c) { return static_cast<signed char>(c) > 0; });
+}
+
+struct Utf8Buffer {
+    char* bytes;
+    size_t used;
+};
+
+void append(Utf8Buffer& out, std::string_view text) {
+    std::memcpy(out.bytes + out.used, text.data(), text.size());
+    out.used += text.size();
+}
+
+constexpr std::string_view kReplacement = "\xef\xbf\xbd";
+
+// Each byte that is no part of a character becomes U+FFFD.
+std::string_view clean(std::string_view text) {
+    Utf8Buffer out = {static_cast<char*>(palloc(text.size() * kReplacement.size() + 1)), 0};
+    while (!text.empty()) {
+        const size_t good = utf8_valid_prefix(text);
+        append(out, text.substr(0, good));
+        text.remove_prefix(good);
+        if (text.empty()) break;
+        append(out, kReplacement);
+        text.remove_prefix(1);
+    }
+    return {out.bytes, out.used};
+}
+
+// What the conversion does not know becomes U+FFFD.
+std::string_view convert(const RowEncoder& encoder, std::string_view text) {
+    const size_t size = text.size() * MAX_CONVERSION_GROWTH + 1;
+    Utf8Buffer out = {static_cast<char*>(palloc(size)), 0};
+    while (!text.empty()) {
+        const size_t taken = convert_prefix(encoder.to_utf8, encoder.encoding, PG_UTF8, text,
+                                            out.bytes + out.used, size - out.used);
+        out.used += std::strlen(out.bytes + out.used);
+        text.remove_prefix(taken);
+        if (text.empty()) break;
+        append(out, kReplacement);
+        text.remove_prefix(1);
+    }
+    return {out.bytes, out.used};
+}
+
+}  // namespace
+
+std::string_view to_utf8(const RowEncoder& encoder, std::string_view text) {
+    // More than is kept; the end is cut at a character below.
+    text = text.substr(0, kMaxTextBytes + 8);
+    if (!is_ascii(text)) {
+        if (OidIsValid(encoder.to_utf8)) {
+            text = convert(encoder, text);
+        } else if (!is_utf8(text)) {
+            text = clean(text);
+        }
+    }
+    return utf8_cut(text, kMaxTextBytes);
+}
+
+RowEncoder* make_row_encoder(MemoryContext parent) {
+    auto* encoder = static_cast<RowEncoder*>(MemoryContextAllocZero(parent, sizeof(RowEncoder)));
+    encoder->receiver.receiveSlot = receive_row;
+    encoder->receiver.rStartup = start_rows;
+    encoder->receiver.rShutdown = nothing;
+    encoder->receiver.rDestroy = nothing;
+    encoder->receiver.mydest = DestNone;
+    encoder->context = AllocSetContextCreate(parent, "pganalytics rows", ALLOCSET_DEFAULT_SIZES);
+    encoder->row_context = AllocSetContextCreate(parent, "pganalytics row", ALLOCSET_DEFAULT_SIZES);
+    encoder->body = static_cast<char*>(MemoryContextAlloc(parent, kFirstBody));
+    encoder->body_capacity = kFirstBody;
+    return encoder;
+}
+
+void begin_rows(RowEncoder* encoder, const ColumnType* types, int columns, uint64_t max_rows) {
+    drop_rows(encoder);
+    encoder->types = types;
+    encoder->columns = columns;
+    encoder->max_rows = max_rows;
+    encoder->encoding = GetDatabaseEncoding();
+    const bool needs_none = encoder->encoding == PG_UTF8 || encoder->encoding == PG_SQL_ASCII;
+    encoder->to_utf8 =
+        needs_none ? InvalidOid : FindDefaultConversionProc(encoder->encoding, PG_UTF8);
+}
+
+void end_rows(RowEncoder* encoder) {
+    for (RowChunk* chunk = encoder->first; chunk != nullptr; chunk = chunk->next) {
+        const auto length = static_cast<uint32_t>(chunk->used - sizeof(uint32_t));
+        std::memcpy(chunk->bytes, &length, sizeof length);
+        chunk->bytes[4] = static_cast<char>(FrameType::kRowsetRows);
+        chunk->bytes[5] = static_cast<char>(kFrameVersion);
+    }
+}
+
+void drop_rows(RowEncoder* encoder) {
+    MemoryContextReset(encoder->context);
+    encoder->first = encoder->last = nullptr;
+    encoder->rows = encoder->left_out = 0;
+    encoder->cut = false;
+}
+
+}  // namespace pganalytics::pg
