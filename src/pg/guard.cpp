@@ -88,6 +88,7 @@ bool call_postgres(void (*function)(void*), void* argument, FlatError* error) no
     PG_CATCH();
     { take_error(context, error); }
     PG_END_TRY();
+    MemoryContextSwitchTo(context);
     if (!done) CurrentResourceOwner = owner;
     return done;
 }

@@ -37,6 +37,12 @@ void recover_from_error() noexcept {
     MemoryContextSwitchTo(context);
 }
 
+ResourceOwner process_resource_owner() {
+    static ResourceOwner owner = nullptr;
+    if (owner == nullptr) owner = ResourceOwnerCreate(nullptr, "pganalytics");
+    return owner;
+}
+
 void set_session_settings(std::span<const SessionSetting> settings, bool as_superuser) {
     const GucContext context = as_superuser ? PGC_SUSET : PGC_USERSET;
     for (const SessionSetting& setting : settings) {

@@ -35,6 +35,10 @@ template <class Function>
     return done;
 }
 
+// For what is held outside of transactions (segments of dynamic shared memory): made once in a
+// process, inside try_postgres; set CurrentResourceOwner to it before.
+ResourceOwner process_resource_owner();
+
 struct SessionSetting {
     const char* name;
     const char* value;

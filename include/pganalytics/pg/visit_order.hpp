@@ -1,0 +1,51 @@
+// What the collector and a visitor share: a segment of dynamic shared memory with the order, what
+// the visitor says at its end, and the queue for ready frames.
+//
+// In the queue: for each rowset RowsetBegin RowsetRows* RowsetEnd, as `ship` gets them; before
+// them, where the order asks for it, one ServerFacts with the tablespaces only, which the collector
+// keeps.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "pganalytics/pg/postgres.hpp"
+
+namespace pganalytics::pg {
+
+inline constexpr uint64 kVisitMagic = 0x70676176'69736974;
+inline constexpr size_t kVisitQueueBytes = size_t{64} << 10;
+
+// Keys of the segment's table of contents.
+enum VisitKey : uint64 { kVisitKeyOrder = 1, kVisitKeyReport = 2, kVisitKeyQueue = 3 };
+
+// Encoded by core/codec.hpp, with its length in 4 bytes before it.
+struct VisitOrder {
+    uint32_t database = 0;
+    uint32_t role = 0;  // 0: the bootstrap superuser
+    std::string datname;
+    std::vector<uint16_t> rowsets;
+    bool tablespaces = false;
+    int64_t deadline_us = 0;    // of the whole visit, CLOCK_MONOTONIC
+    int64_t cpu_budget_us = 0;  // it stops after the rowset that spends it
+    int32_t statement_timeout_ms = 0;
+    int32_t lock_timeout_ms = 0;
+    uint64_t max_rows = 0;
+    static void fields(auto& self, auto& codec) {
+        codec(self.database, self.role, self.datname, self.rowsets, self.tablespaces,
+              self.deadline_us, self.cpu_budget_us, self.statement_timeout_ms, self.lock_timeout_ms,
+              self.max_rows);
+    }
+};
+
+// Written by the visitor, read by the collector when the visitor is gone.
+struct VisitReport {
+    bool done;        // came to its end by itself
+    bool cut;         // left rowsets out: deadline or CPU budget
+    uint64_t cpu_us;  // all of it but the last of its exit
+    int error_code;   // what ended it; 0: nothing
+    char error[512];
+};
+
+}  // namespace pganalytics::pg

@@ -1,0 +1,327 @@
+// The worker "pganalytics visitor" (see the header). Its objects are made once and die with the
+// process: what would need a destructor is reached through pointers, so that an ERROR jumps over
+// plain data only.
+#include "pganalytics/pg/visitor.hpp"
+
+#include <ctime>
+
+#include "pganalytics/core/catalog.hpp"
+#include "pganalytics/core/ship_messages.hpp"
+#include "pganalytics/core/utf8.hpp"
+#include "pganalytics/pg/compat.hpp"
+#include "pganalytics/pg/guard.hpp"
+#include "pganalytics/pg/row_encoder.hpp"
+#include "pganalytics/pg/transaction.hpp"
+#include "pganalytics/pg/visit_order.hpp"
+#include "pganalytics/pg/visitor_session.hpp"
+#include "pganalytics/pg/worker.hpp"
+
+namespace pganalytics::pg {
+
+namespace {
+
+constexpr int64_t kUnixOfPostgres =
+    int64_t{POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE} * USECS_PER_DAY;
+// Not begun with less than this left.
+constexpr int64_t kLeastLeftUs = 20000;
+
+// One rowset as this server reads it.
+struct Reading {
+    const Rowset* rowset = nullptr;
+    uint16_t number = 0;
+    std::string sql;
+    std::string name;  // for pg_stat_activity
+    std::vector<ColumnType> types;
+};
+
+struct Visitor {
+    VisitOrder order;
+    std::vector<Reading> readings;
+    ServerFacts facts;
+    std::string frame;  // on its way
+};
+
+Visitor* visitor = nullptr;
+VisitReport* report = nullptr;
+shm_mq_handle* queue = nullptr;
+static emit_log_hook_type previous_log_hook = nullptr;
+
+uint64_t process_cpu_us() {
+    timespec now{};
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+    return static_cast<uint64_t>(now.tv_sec) * 1000000 + static_cast<uint64_t>(now.tv_nsec) / 1000;
+}
+
+// --- the way out
+
+// An ERROR or FATAL of ours is the collector's to report, one line a minute, not the log's.
+void keep_error(ErrorData* data) {
+    if (previous_log_hook != nullptr) previous_log_hook(data);
+    if (data->elevel < ERROR || report == nullptr) return;
+    report->error_code = data->sqlerrcode;
+    copy_text(report->error, data->message != nullptr ? data->message : "");
+    data->output_to_server = false;
+}
+
+// The last moment in which the segment is there.
+void close_report(int, Datum) {
+    if (report != nullptr) report->cpu_us = process_cpu_us();
+    report = nullptr;
+}
+
+// Any other exit code makes the postmaster write a line.
+void leave_quietly(int, Datum) { proc_exit(0); }
+
+[[noreturn]] void leave() { proc_exit(0); }
+
+// --- the order
+
+void decode_order(std::string_view bytes) {
+    auto made = std::make_unique<Visitor>();
+    auto order = decode<VisitOrder>(bytes);
+    if (!order) return;
+    made->order = *std::move(order);
+    for (const uint16_t number : made->order.rowsets) {
+        if (number >= catalog().size()) return;
+        const Rowset& rowset = catalog()[number];
+        Reading reading;
+        reading.rowset = &rowset;
+        reading.number = number;
+        reading.sql = rowset_sql(rowset, kServerMajor);
+        reading.types = types_of(columns_for(rowset, kServerMajor));
+        reading.name = "reading " + std::string(rowset.plugin) + "." + std::string(rowset.name);
+        if (reading.sql.empty() || reading.types.size() > kMaxColumns) return;
+        made->readings.push_back(std::move(reading));
+    }
+    visitor = made.release();
+}
+
+// Takes its place in the segment; leaves where the collector is gone already.
+void attach(Datum handle) {
+    CurrentResourceOwner = ResourceOwnerCreate(nullptr, "pganalytics visitor");
+    dsm_segment* segment = dsm_attach(DatumGetUInt32(handle));
+    if (segment == nullptr) leave();
+    dsm_pin_mapping(segment);
+    shm_toc* toc = shm_toc_attach(kVisitMagic, dsm_segment_address(segment));
+    if (toc == nullptr) leave();
+    report = static_cast<VisitReport*>(shm_toc_lookup(toc, kVisitKeyReport, false));
+    const char* order = static_cast<char*>(shm_toc_lookup(toc, kVisitKeyOrder, false));
+    auto* mq = static_cast<shm_mq*>(shm_toc_lookup(toc, kVisitKeyQueue, false));
+    shm_mq_set_sender(mq, MyProc);
+    queue = shm_mq_attach(mq, segment, nullptr);
+    uint32_t length = 0;
+    std::memcpy(&length, order, sizeof length);
+    guarded([&] { decode_order({order + sizeof length, length}); });
+    if (visitor == nullptr) ereport(ERROR, (errmsg("malformed order for a visit")));
+}
+
+// --- handing over
+
+int64_t left_us() { return visitor->order.deadline_us - monotonic_us(); }
+
+enum class Sent : uint8_t { kYes, kWait, kNever };
+
+// One attempt, and a wait where the queue is full.
+Sent try_send(const char* bytes, size_t size) {
+    const shm_mq_result result = queue_send(queue, size, bytes);
+    if (result == SHM_MQ_SUCCESS) return Sent::kYes;
+    const int64_t left = left_us();
+    if (result == SHM_MQ_DETACHED || left <= 0) return Sent::kNever;
+    WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, left / 1000 + 1,
+              PG_WAIT_EXTENSION);
+    ResetLatch(MyLatch);
+    CHECK_FOR_INTERRUPTS();
+    return Sent::kWait;
+}
+
+// False when the time is over, the collector does not listen any more, or somebody cancelled us.
+bool hand_over(const char* bytes, size_t size) {
+    Sent sent = Sent::kWait;
+    FlatError error;
+    while (sent == Sent::kWait) {
+        if (!try_postgres([&] { sent = try_send(bytes, size); }, error)) return false;
+    }
+    return sent == Sent::kYes;
+}
+
+template <class Message>
+bool hand_over(const Message& message) {
+    visitor->frame = make_frame(message);
+    return hand_over(visitor->frame.data(), visitor->frame.size());
+}
+
+bool hand_over_rows(const RowEncoder& encoder) {
+    for (const RowChunk* chunk = encoder.first; chunk != nullptr; chunk = chunk->next) {
+        if (!hand_over(chunk->bytes, chunk->used)) return false;
+    }
+    return true;
+}
+
+// --- reading
+
+struct ReadResult {
+    int64_t time = 0;  // microseconds since 1970
+    uint64_t elapsed_us = 0;
+    uint64_t cpu_us = 0;
+    bool good = false;
+    FlatError error;
+};
+
+void run_query(const char* sql, RowEncoder* encoder) {
+    SPI_connect();
+    SPIPlanPtr plan = SPI_prepare(sql, 0, nullptr);
+    if (plan == nullptr) {
+        ereport(ERROR,
+                (errcode(ERRCODE_INTERNAL_ERROR),
+                 errmsg("query could not be prepared: %s", SPI_result_code_string(SPI_result))));
+    }
+    run_plan_into(plan, &encoder->receiver, 0);
+    SPI_finish();
+}
+
+TransactionOptions limits() {
+    const int64_t left_ms = std::max<int64_t>(left_us() / 1000, 1);
+    const int64_t limit = std::min<int64_t>(visitor->order.statement_timeout_ms, left_ms);
+    return {.read_only = true, .snapshot = true, .timeout_ms = static_cast<int>(limit)};
+}
+
+void read_rowset(const Reading& reading, RowEncoder* encoder, ReadResult* result) {
+    const int64_t began = monotonic_us();
+    const uint64_t cpu = process_cpu_us();
+    const char* sql = reading.sql.c_str();
+    const ColumnType* types = reading.types.data();
+    const auto columns = static_cast<int>(reading.types.size());
+    const uint64_t max_rows = visitor->order.max_rows;
+    const char* name = reading.name.c_str();
+    result->time = GetCurrentTimestamp() + kUnixOfPostgres;
+    result->good = run_transaction(
+        limits(),
+        [&] {
+            pgstat_report_activity(STATE_RUNNING, name);
+            result->time = GetCurrentTimestamp() + kUnixOfPostgres;
+            begin_rows(encoder, types, columns, max_rows);
+            run_query(sql, encoder);
+        },
+        result->error);
+    pgstat_report_activity(STATE_IDLE, nullptr);
+    result->elapsed_us = static_cast<uint64_t>(monotonic_us() - began);
+    result->cpu_us = process_cpu_us() - cpu;
+    if (!result->good) drop_rows(encoder);
+    end_rows(encoder);
+}
+
+std::string clean_text(std::string_view text) {
+    std::string out;
+    append_utf8_clean(out, text);
+    return out;
+}
+
+RowsetEnd end_of(const ReadResult& result, const RowEncoder& encoder, uint64_t max_rows) {
+    RowsetEnd end;
+    end.rows = encoder.rows;
+    end.complete = result.good && !encoder.cut && encoder.left_out == 0;
+    end.elapsed_us = result.elapsed_us;
+    end.cpu_us = result.cpu_us;
+    if (!result.good) {
+        end.sqlstate = sqlstate_text(result.error.code);
+        end.message = clean_text(result.error.message);
+    } else if (encoder.cut) {
+        end.message = "cut at " + std::to_string(max_rows) + " rows (pganalytics.max_rows)";
+    } else if (encoder.left_out > 0) {
+        end.message = std::to_string(encoder.left_out) + " rows left out, each too long";
+    }
+    return end;
+}
+
+// False when the visit is over.
+bool visit_rowset(const Reading& reading, RowEncoder* encoder) {
+    ReadResult result;
+    read_rowset(reading, encoder, &result);
+    RowsetBegin begin;
+    begin.rowset = reading.number;
+    begin.time = result.time;
+    if (reading.rowset->scope == Scope::kDatabase) {
+        begin.datid = visitor->order.database;
+        begin.datname = visitor->order.datname;
+    }
+    const RowsetEnd end = end_of(result, *encoder, visitor->order.max_rows);
+    const bool handed = hand_over(begin) && hand_over_rows(*encoder) && hand_over(end);
+    drop_rows(encoder);
+    return handed;
+}
+
+// --- tablespaces, which only a connected process can read
+
+constexpr const char* kTablespaces =
+    "SELECT t.oid, t.spcname::pg_catalog.text, pg_catalog.pg_tablespace_location(t.oid)"
+    " FROM pg_catalog.pg_tablespace t"
+    " WHERE t.spcname OPERATOR(pg_catalog.<>) ALL (ARRAY['pg_default','pg_global']"
+    "::pg_catalog.name[]) ORDER BY t.oid";
+constexpr ColumnType kTablespaceTypes[] = {ColumnType::kOid, ColumnType::kText, ColumnType::kText};
+
+void collect_tablespaces(const RowEncoder& encoder) {
+    for (const RowChunk* chunk = encoder.first; chunk != nullptr; chunk = chunk->next) {
+        RowReader rows({chunk->bytes + kFrameHeaderBytes, chunk->used - kFrameHeaderBytes});
+        for (std::string_view body; rows.next(body);) {
+            Value values[3];
+            if (!decode_row(body, kTablespaceTypes, values)) return;
+            visitor->facts.tablespaces.push_back({static_cast<uint32_t>(values[0].integer),
+                                                  std::string(values[1].text),
+                                                  std::string(values[2].text)});
+        }
+    }
+}
+
+bool visit_tablespaces(RowEncoder* encoder) {
+    FlatError error;
+    const bool good = run_transaction(
+        limits(),
+        [&] {
+            begin_rows(encoder, kTablespaceTypes, 3, visitor->order.max_rows);
+            run_query(kTablespaces, encoder);
+        },
+        error);
+    if (!good) return true;
+    collect_tablespaces(*encoder);
+    drop_rows(encoder);
+    return hand_over(visitor->facts);
+}
+
+void visit() {
+    RowEncoder* encoder = make_row_encoder(TopMemoryContext);
+    if (visitor->order.tablespaces && !visit_tablespaces(encoder)) return;
+    const auto budget = static_cast<uint64_t>(std::max<int64_t>(visitor->order.cpu_budget_us, 0));
+    bool first = true;
+    for (const Reading& reading : visitor->readings) {
+        if (left_us() < kLeastLeftUs || (!first && process_cpu_us() >= budget)) {
+            report->cut = true;
+            break;
+        }
+        first = false;
+        if (!visit_rowset(reading, encoder)) return;
+    }
+    report->done = true;
+}
+
+}  // namespace
+
+void run_visitor(Datum segment) {
+    on_proc_exit(leave_quietly, 0);
+    start_worker_signals();
+    attach(segment);
+    previous_log_hook = emit_log_hook;
+    emit_log_hook = keep_error;
+    before_shmem_exit(close_report, 0);
+
+    limit_lock_waits(visitor->order.lock_timeout_ms);
+    BackgroundWorkerInitializeConnectionByOid(visitor->order.database, visitor->order.role, 0);
+    FlatError error;
+    const bool settled = run_transaction(
+        {.read_only = true, .snapshot = false, .timeout_ms = 0},
+        [] { settle_session(visitor->order.lock_timeout_ms); }, error);
+    if (!settled) raise(error);
+    guarded([] { visit(); });
+    leave();
+}
+
+}  // namespace pganalytics::pg
