@@ -1,10 +1,12 @@
 // What the library shows to the server: the magic block, _PG_init and every exported symbol, all in
 // this file. Functions here are thin; the work is elsewhere.
 #include "pganalytics/pg/collector.hpp"
+#include "pganalytics/pg/functions.hpp"
 #include "pganalytics/pg/guard.hpp"
 #include "pganalytics/pg/postgres.hpp"
 #include "pganalytics/pg/settings.hpp"
 #include "pganalytics/pg/shared_state.hpp"
+#include "pganalytics/pg/visitor.hpp"
 
 namespace pganalytics::pg {
 
@@ -39,12 +41,19 @@ void register_workers() {
 
 }  // namespace pganalytics::pg
 
+// An SQL function of this name, which is `implementation`.
+#define PGANALYTICS_SQL_FUNCTION(name, implementation) \
+    PGDLLEXPORT Datum name(PG_FUNCTION_ARGS);          \
+    PG_FUNCTION_INFO_V1(name);                         \
+    Datum name(PG_FUNCTION_ARGS) { return pganalytics::pg::implementation(fcinfo); }
+
 extern "C" {
 
 PG_MODULE_MAGIC;
 
 PGDLLEXPORT void _PG_init();
 PGDLLEXPORT void pganalytics_collector_main(Datum);
+PGDLLEXPORT void pganalytics_visitor_main(Datum);
 
 void _PG_init() {
     using namespace pganalytics::pg;
@@ -57,4 +66,17 @@ void _PG_init() {
 }
 
 void pganalytics_collector_main(Datum) { pganalytics::pg::run_collector(); }
+
+void pganalytics_visitor_main(Datum segment) { pganalytics::pg::run_visitor(segment); }
+
+PGANALYTICS_SQL_FUNCTION(pganalytics_version, sql_version)
+PGANALYTICS_SQL_FUNCTION(pganalytics_status, sql_status)
+PGANALYTICS_SQL_FUNCTION(pganalytics_catalog, sql_catalog)
+PGANALYTICS_SQL_FUNCTION(pganalytics_settings, sql_settings)
+PGANALYTICS_SQL_FUNCTION(pganalytics_collect_now, sql_collect_now)
+PGANALYTICS_SQL_FUNCTION(pganalytics_push_now, sql_push_now)
+PGANALYTICS_SQL_FUNCTION(pganalytics_preview, sql_preview)
+PGANALYTICS_SQL_FUNCTION(pganalytics_reload, sql_reload)
+PGANALYTICS_SQL_FUNCTION(pganalytics_register, sql_register)
+PGANALYTICS_SQL_FUNCTION(pganalytics_unregister, sql_unregister)
 }

@@ -370,6 +370,8 @@ bool Program::send(std::string frame) {
 
 size_t Program::queued() const { return run_->link.queued(); }
 
+bool Program::has_room() const { return run_->link.queued() <= run_->options.queue_limit / 4; }
+
 bool Program::take_started() { return std::exchange(run_->started_flag, false); }
 
 std::string Program::take_failure() { return std::exchange(run_->failure, {}); }

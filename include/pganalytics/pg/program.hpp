@@ -60,8 +60,10 @@ class Program {
     // running; the frame is then dropped and counted (dropped()).
     bool send(std::string frame);
 
-    // Bytes queued and not yet taken. Feeders of rows stop above a quarter of queue_limit.
+    // Bytes queued and not yet taken. Feeders of rows stop above a quarter of queue_limit, that is,
+    // where there is no room.
     size_t queued() const;
+    bool has_room() const;
 
     // True once after each (re)start of the program, when Hello has been exchanged: the worker then
     // sends settings and facts again.

@@ -1,0 +1,99 @@
+// A cycle: plans it, sends visitors one after the other, passes their frames on to `ship`. Never
+// holds a rowset, never waits. Runs in the collector.
+//
+//   idle --begin()--> visiting --plan empty, budget spent, or no worker slot--> idle (CycleEnd
+//   sent) visiting --program lost--> draining (what comes is dropped) --visitor gone--> idle
+//
+// A rowset whose visitor ends in its midst is ended for it, as incomplete.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "pganalytics/core/ship_messages.hpp"
+#include "pganalytics/core/visit_plan.hpp"
+#include "pganalytics/pg/database_list.hpp"
+#include "pganalytics/pg/program.hpp"
+#include "pganalytics/pg/server_facts.hpp"
+#include "pganalytics/pg/shared_state.hpp"
+#include "pganalytics/pg/visit.hpp"
+
+namespace pganalytics::pg {
+
+struct CycleOrder {
+    CyclePurpose purpose = CyclePurpose::kScheduled;
+    uint64_t request = 0;
+    std::string plugin;  // preview: only this one; empty: all
+};
+
+class Cycle {
+  public:
+    // All live as long as the process.
+    Cycle(Program& program, ShipBriefing& briefing, CollectorFigures& figures)
+        : program_(program), briefing_(briefing), figures_(figures) {}
+
+    bool active() const { return active_; }
+    // Between rowsets other frames may be sent.
+    bool in_rowset() const { return rowset_.has_value(); }
+
+    // False where nothing could be planned (logged).
+    bool begin(const CycleOrder& order, int64_t now_us);
+    // All that can be done without waiting.
+    void work(int64_t now_us);
+    // When it wants to work at the latest, by the same clock.
+    int64_t next_us() const;
+    // The program that got the beginning is gone.
+    void program_lost();
+    // A new run of the program knows nothing: everything is due again.
+    void forget_reads();
+    // Ends the visit, for the worker's own end.
+    void stop();
+
+  private:
+    struct OpenRowset {
+        uint16_t number = 0;
+        uint64_t bytes = 0;
+    };
+
+    std::vector<PlanRowset> plan_rowsets(const CycleOrder& order) const;
+    std::vector<uint16_t> due_host_rowsets(const CycleOrder& order, int64_t now_us);
+    void plan(const CycleOrder& order, int64_t now_us);
+    uint32_t main_database() const;
+    bool start_next_visit(int64_t now_us);
+    VisitOrder visit_order(const PlannedVisit& planned, int64_t now_us) const;
+    void take_frame(std::string frame);
+    void on_rowset_begin(std::string_view payload);
+    void on_rowset_end(std::string_view payload);
+    void announce();
+    void pass_on(std::string frame);
+    void close_rowset();
+    void end_visit();
+    void end(int64_t now_us);
+
+    Program& program_;
+    ShipBriefing& briefing_;
+    CollectorFigures& figures_;
+
+    VisitPlan plan_;
+    Visit visit_;
+    DatabaseList list_;
+    std::map<uint16_t, int64_t> host_read_;
+    uint64_t number_ = 0;
+
+    // of the cycle
+    bool active_ = false;
+    bool lost_ = false;
+    std::optional<CycleBegin> announcement_;  // not yet sent
+    std::optional<OpenRowset> rowset_;
+    std::string visited_name_;
+    int64_t started_us_ = 0;
+    int64_t visit_started_us_ = 0;
+    bool visits_over_ = false;
+    bool dry_ = false;
+};
+
+}  // namespace pganalytics::pg

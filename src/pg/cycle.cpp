@@ -1,0 +1,344 @@
+// A cycle (see the header). Runs in the collector.
+#include "pganalytics/pg/cycle.hpp"
+
+#include "pganalytics/core/catalog.hpp"
+#include "pganalytics/core/name_patterns.hpp"
+#include "pganalytics/core/utf8.hpp"
+#include "pganalytics/pg/compat.hpp"
+#include "pganalytics/pg/log.hpp"
+#include "pganalytics/pg/settings.hpp"
+#include "pganalytics/pg/worker.hpp"
+
+namespace pganalytics::pg {
+
+namespace {
+
+constexpr int64_t kSecond = 1000000;
+constexpr int64_t kLeastBudgetUs = kSecond / 5;
+// Past its deadline a visitor has this long to end by itself.
+constexpr int64_t kOverdueUs = kSecond / 5;
+constexpr size_t kFrameTypeAt = 4;
+
+int64_t unix_now() {
+    return GetCurrentTimestamp() + int64_t{POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE} * USECS_PER_DAY;
+}
+
+std::string clean(std::string_view text) {
+    std::string out;
+    append_utf8_clean(out, text);
+    return out;
+}
+
+// A setting whose form was checked when it was set.
+std::vector<std::string> names_of(const char* setting) {
+    auto names = parse_name_patterns(setting);
+    return names ? *std::move(names) : std::vector<std::string>{};
+}
+
+bool is_selected_rowset(const Rowset& rowset, const CycleOrder& order,
+                        const std::vector<std::string>& selection) {
+    if (!order.plugin.empty() && order.plugin != rowset.plugin) return false;
+    return is_selected(rowset.plugin, selection);
+}
+
+CycleRules rules_of(CyclePurpose purpose) {
+    CycleRules rules;
+    rules.interval_us = int64_t{settings().collect_interval} * 1000;
+    rules.cpu_budget_us = std::max(kLeastBudgetUs, rules.interval_us / 100);
+    rules.everything = purpose != CyclePurpose::kScheduled;
+    rules.dry = purpose == CyclePurpose::kPreview;
+    return rules;
+}
+
+}  // namespace
+
+// --- planning
+
+std::vector<PlanRowset> Cycle::plan_rowsets(const CycleOrder& order) const {
+    const auto selection = names_of(settings().plugins);
+    std::vector<PlanRowset> rowsets;
+    for (const Rowset& rowset : catalog()) {
+        const bool by_sql = rowset.scope == Scope::kCluster || rowset.scope == Scope::kDatabase;
+        if (!by_sql || !is_selected_rowset(rowset, order, selection)) continue;
+        if (rowset_sql(rowset, kServerMajor).empty()) continue;
+        rowsets.push_back({rowset_number(rowset), rowset.scope == Scope::kCluster,
+                           int64_t{rowset.period_seconds} * kSecond});
+    }
+    return rowsets;
+}
+
+std::vector<uint16_t> Cycle::due_host_rowsets(const CycleOrder& order, int64_t now_us) {
+    const auto selection = names_of(settings().plugins);
+    const CycleRules rules = rules_of(order.purpose);
+    std::vector<uint16_t> due;
+    for (const Rowset& rowset : catalog()) {
+        if (rowset.scope != Scope::kHost || !is_selected_rowset(rowset, order, selection)) continue;
+        const uint16_t number = rowset_number(rowset);
+        const auto read = host_read_.find(number);
+        const bool is_due =
+            rules.everything || read == host_read_.end() ||
+            now_us - read->second + rules.interval_us / 2 >= rowset.period_seconds * kSecond;
+        if (!is_due) continue;
+        due.push_back(number);
+        if (!rules.dry) host_read_[number] = now_us;
+    }
+    return due;
+}
+
+// pganalytics.database, else the first that allows connections.
+uint32_t Cycle::main_database() const {
+    uint32_t first = 0;
+    for (const Database& database : list_.databases) {
+        if (!database.connectable || database.is_template) continue;
+        if (database.name == settings().database) return database.oid;
+        if (first == 0) first = database.oid;
+    }
+    return first;
+}
+
+void Cycle::plan(const CycleOrder& order, int64_t now_us) {
+    const auto wanted = names_of(settings().databases);
+    const auto unwanted = names_of(settings().exclude_databases);
+    const bool has_role = settings().role[0] == '\0' || list_.role != 0;
+    const uint32_t main = main_database();
+    std::vector<PlanDatabase> databases;
+    for (const Database& database : list_.databases) {
+        if (!has_role || !database.connectable || database.is_template) continue;
+        const bool collected =
+            matches_any(database.name, wanted) && !matches_any(database.name, unwanted);
+        if (database.oid == main) copy_text(figures_.main_database, database.name);
+        if (!collected && database.oid != main) continue;
+        databases.push_back({database.oid, clean(database.name), collected});
+    }
+    figures_.databases_known = static_cast<uint32_t>(databases.size());
+    plan_.begin(now_us, rules_of(order.purpose), std::move(databases), main, plan_rowsets(order));
+}
+
+bool Cycle::begin(const CycleOrder& order, int64_t now_us) {
+    FlatError error;
+    if (!list_databases(settings().role, list_, error)) {
+        log_limited(LOG, "database list", "could not read the list of databases", error.message);
+        return false;
+    }
+    if (settings().role[0] != '\0' && list_.role == 0) {
+        log_limited(WARNING, "role", "role of pganalytics.role does not exist", {},
+                    "Create it with LOGIN and membership in pg_monitor, or restart the server "
+                    "without the setting.");
+        copy_text(figures_.last_error, "role of pganalytics.role does not exist");
+    }
+    CycleBegin announcement;
+    announcement.number = ++number_;
+    announcement.purpose = order.purpose;
+    announcement.time = unix_now();
+    announcement.request = order.request;
+    announcement.host_rowsets = due_host_rowsets(order, now_us);
+    plan(order, now_us);
+    announcement_ = std::move(announcement);
+    active_ = true;
+    lost_ = visits_over_ = false;
+    dry_ = order.purpose == CyclePurpose::kPreview;
+    started_us_ = now_us;
+    ++figures_.cycles;
+    figures_.last_cycle_started = GetCurrentTimestamp();
+    return true;
+}
+
+// --- visits
+
+VisitOrder Cycle::visit_order(const PlannedVisit& planned, int64_t now_us) const {
+    VisitOrder order;
+    order.database = planned.oid;
+    order.role = list_.role;
+    order.datname = planned.name;
+    order.rowsets = planned.rowsets;
+    order.tablespaces = planned.oid == main_database();
+    order.deadline_us = now_us + int64_t{settings().visit_timeout} * 1000;
+    order.cpu_budget_us = planned.cpu_budget_us;
+    order.statement_timeout_ms = settings().statement_timeout;
+    order.lock_timeout_ms = settings().lock_timeout;
+    order.max_rows = static_cast<uint64_t>(settings().max_rows);
+    return order;
+}
+
+// False when there is none to make.
+bool Cycle::start_next_visit(int64_t now_us) {
+    if (visits_over_ || lost_) return false;
+    const auto planned = plan_.next();
+    if (!planned) return false;
+    FlatError error;
+    visited_name_ = planned->name;
+    visit_started_us_ = now_us;
+    switch (visit_.start(visit_order(*planned, now_us), error)) {
+        case Visit::Started::kYes:
+            ++figures_.visits;
+            return true;
+        case Visit::Started::kNoWorkerSlot:
+            ++figures_.no_worker_slot;
+            log_limited(LOG, "no worker slot", "no free background worker for a visit",
+                        "What was to be read is read in the next cycle.",
+                        "Consider raising max_worker_processes.");
+            break;
+        case Visit::Started::kFailed:
+            ++figures_.visits_failed;
+            log_limited(LOG, "visit not started", "could not start a visit", error.message);
+            break;
+    }
+    visits_over_ = true;
+    return false;
+}
+
+void Cycle::end_visit() {
+    close_rowset();
+    const VisitReport& report = visit_.report();
+    figures_.visitor_cpu_us += report.cpu_us;
+    if (report.cut) ++figures_.visits_cut;
+    const bool failed = !report.done;
+    plan_.end_visit(static_cast<int64_t>(report.cpu_us), failed);
+    if (!failed || lost_) return;
+    ++figures_.visits_failed;
+    const std::string what = "visit to database \"" + visited_name_ + "\" failed";
+    const std::string why = report.error[0] != '\0' ? report.error : "The visitor was ended.";
+    copy_text(figures_.last_error, what + ": " + why);
+    log_limited(LOG, "visit failed", what, why);
+}
+
+// --- frames
+
+void Cycle::announce() {
+    if (!announcement_) return;
+    for (std::string& frame : briefing_.due_frames()) pass_on(std::move(frame));
+    pass_on(make_frame(*announcement_));
+    announcement_.reset();
+}
+
+void Cycle::pass_on(std::string frame) {
+    if (lost_) return;
+    if (!program_.send(std::move(frame))) program_lost();
+}
+
+void Cycle::on_rowset_begin(std::string_view payload) {
+    const auto begin = decode<RowsetBegin>(payload);
+    if (!begin) return;
+    close_rowset();
+    announce();
+    rowset_ = OpenRowset{begin->rowset, 0};
+}
+
+void Cycle::on_rowset_end(std::string_view payload) {
+    const auto end = decode<RowsetEnd>(payload);
+    if (!end || !rowset_) return;
+    const bool good = end->sqlstate.empty();
+    plan_.read(rowset_->number, good);
+    ++figures_.rowsets_read;
+    figures_.rows += end->rows;
+    figures_.bytes += rowset_->bytes;
+    if (lost_) ++figures_.rowsets_dropped;
+    if (!good) {
+        ++figures_.rowsets_failed;
+        const Rowset& rowset = catalog()[rowset_->number];
+        const std::string what = std::string(rowset.plugin) + "." + std::string(rowset.name) +
+                                 " could not be read in database \"" + visited_name_ + "\"";
+        copy_text(figures_.last_error, what + ": " + end->message);
+        log_limited(LOG, "rowset " + std::to_string(rowset_->number), what, end->message);
+    }
+    rowset_.reset();
+}
+
+void Cycle::take_frame(std::string frame) {
+    if (frame.size() < kFrameHeaderBytes) return;
+    const auto type = static_cast<FrameType>(static_cast<uint8_t>(frame[kFrameTypeAt]));
+    const std::string_view payload = std::string_view(frame).substr(kFrameHeaderBytes);
+    switch (type) {
+        case FrameType::kServerFacts:
+            if (auto facts = decode<ServerFacts>(payload)) {
+                briefing_.set_tablespaces(std::move(facts->tablespaces));
+            }
+            return;
+        case FrameType::kRowsetBegin:
+            on_rowset_begin(payload);
+            break;
+        case FrameType::kRowsetRows:
+            if (rowset_) rowset_->bytes += payload.size();
+            break;
+        case FrameType::kRowsetEnd:
+            on_rowset_end(payload);
+            break;
+        default:
+            return;
+    }
+    pass_on(std::move(frame));
+}
+
+// For a visitor that ended in the midst of it.
+void Cycle::close_rowset() {
+    if (!rowset_) return;
+    RowsetEnd end;
+    end.sqlstate = sqlstate_text(ERRCODE_QUERY_CANCELED);
+    end.message = "the visit ended before the rowset did";
+    const std::string frame = make_frame(end);
+    on_rowset_end(std::string_view(frame).substr(kFrameHeaderBytes));
+    pass_on(frame);
+}
+
+// --- the loop
+
+void Cycle::work(int64_t now_us) {
+    if (!active_) return;
+    std::string_view frame;
+    while (program_.has_room()) {
+        if (!visit_.running()) {
+            if (!start_next_visit(now_us)) return end(now_us);
+            return;
+        }
+        switch (visit_.receive(frame)) {
+            case Visit::Received::kFrame:
+                take_frame(std::string(frame));
+                break;
+            case Visit::Received::kOver:
+                end_visit();
+                break;
+            case Visit::Received::kNothing:
+                if (now_us > visit_.deadline_us() + kOverdueUs) visit_.terminate();
+                return;
+        }
+    }
+    if (now_us > visit_.deadline_us() + kOverdueUs) visit_.terminate();
+}
+
+int64_t Cycle::next_us() const {
+    // Everything else wakes us: frames, the visitor's end, room in the program's queue.
+    if (!active_ || visit_.terminated()) return INT64_MAX;
+    return visit_.running() ? visit_.deadline_us() + kOverdueUs + 1 : 0;
+}
+
+void Cycle::program_lost() {
+    if (!active_ || lost_) return;
+    lost_ = true;
+    visit_.stop_listening();
+}
+
+void Cycle::forget_reads() {
+    plan_.forget_reads();
+    host_read_.clear();
+}
+
+void Cycle::stop() { visit_.terminate(); }
+
+void Cycle::end(int64_t now_us) {
+    announce();
+    CycleEnd end;
+    end.number = number_;
+    end.databases_visited = plan_.visited();
+    end.databases_waiting = plan_.waiting();
+    for (const Database& database : list_.databases) end.databases.push_back(database.oid);
+    pass_on(make_frame(end));
+    active_ = false;
+    figures_.last_cycle_ended = GetCurrentTimestamp();
+    figures_.last_cycle_us = monotonic_us() - started_us_;
+    if (dry_) return;
+    figures_.databases_waiting = plan_.waiting();
+    const int64_t since = plan_.waiting_since();
+    figures_.longest_wait_us = since == 0 ? 0 : now_us - since;
+}
+
+}  // namespace pganalytics::pg
