@@ -1,0 +1,31 @@
+// /proc/self/mountinfo: which mount a path is on. Runs in the program; pure.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace pganalytics::host {
+
+struct Mount {
+    uint32_t major = 0;
+    uint32_t minor = 0;
+    std::string point;  // escapes decoded
+    std::string type;
+    std::string device;
+    bool read_only = false;
+};
+
+// In the order of the file: a later mount on the same point covers the earlier. Lines that are no
+// mounts are left out.
+std::vector<Mount> parse_mountinfo(std::string_view text);
+
+// The mount that `path` (absolute, without links) is on; `major`, `minor` are of the device that
+// stat() says for it. The longest mount point above the path wins among those of that device, since
+// another mount may have covered a longer one; where none has it (btrfs gives each subvolume a
+// device of its own) the longest of all. Null where nothing is mounted above it.
+const Mount* find_mount(const std::vector<Mount>& mounts, std::string_view path, uint32_t major,
+                        uint32_t minor);
+
+}  // namespace pganalytics::host
