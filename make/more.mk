@@ -11,7 +11,8 @@ ifneq ($(fuzz_sources),)
 FUZZ_SECONDS ?= 30
 fuzz_dir := $(BUILD)/fuzz
 fuzz_compile = $(CLANGXX) -std=c++20 -O1 -g $(WARNINGS) -Iinclude -Itests/unit -pthread \
-    -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer \
+    -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all \
+    -fsanitize-ignorelist=tests/fuzz/sanitizer-ignore -fno-omit-frame-pointer \
     $(PREFIX_MAP) $(EXTRA_CXXFLAGS)
 fuzz_library_objects := $(patsubst src/%.cpp,$(fuzz_dir)/src/%.o,$(unit_library_sources))
 fuzz_programs := $(patsubst tests/fuzz/%.cpp,$(fuzz_dir)/%,$(fuzz_sources))
