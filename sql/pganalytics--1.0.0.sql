@@ -98,3 +98,191 @@ REVOKE ALL ON FUNCTION pganalytics_version(), pganalytics_status(), pganalytics_
     pganalytics_unregister() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION pganalytics_version(), pganalytics_status(), pganalytics_catalog(),
     pganalytics_settings(), pganalytics_preview(text) TO pg_monitor;
+
+-- The hub's schema. Without IF NOT EXISTS: nobody may have prepared it.
+--
+-- Fixed tables are members of the extension and marked for dump. The tables of rowsets
+-- (pganalytics.<plugin>_<rowset>) and the views over them are made by the hub worker when they are
+-- first needed; they are no members, so that every dump has them with their rows.
+CREATE SCHEMA pganalytics;
+COMMENT ON SCHEMA pganalytics IS 'pganalytics hub: collectors, what they sent, and views of it';
+
+CREATE TABLE pganalytics.hub (
+    only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+    hub_id uuid NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    ca_fingerprint bytea
+);
+COMMENT ON TABLE pganalytics.hub IS 'who this hub is; one row';
+
+CREATE TABLE pganalytics.collectors (
+    collector_id uuid PRIMARY KEY,
+    name text NOT NULL UNIQUE,
+    hostname text NOT NULL DEFAULT '',
+    version text NOT NULL DEFAULT '',
+    system_identifier text NOT NULL DEFAULT '',
+    in_recovery boolean,
+    enrolled_at timestamp with time zone NOT NULL,
+    generation integer NOT NULL,
+    enabled boolean NOT NULL DEFAULT true,
+    last_push_at timestamp with time zone,
+    last_time timestamp with time zone,
+    last_cycle uuid,
+    cycle_seconds double precision,
+    last_incarnation uuid,
+    last_full_at timestamp with time zone,
+    config_version bigint NOT NULL DEFAULT 0
+) WITH (fillfactor = 50);
+COMMENT ON TABLE pganalytics.collectors IS 'enrolled servers';
+
+CREATE TABLE pganalytics.certificates (
+    fingerprint bytea PRIMARY KEY CHECK (octet_length(fingerprint) = 32),
+    collector_id uuid NOT NULL REFERENCES pganalytics.collectors ON DELETE CASCADE,
+    generation integer NOT NULL,
+    serial text NOT NULL,
+    public_key bytea NOT NULL,
+    certificate text NOT NULL,
+    not_before timestamp with time zone NOT NULL,
+    not_after timestamp with time zone NOT NULL,
+    issued_at timestamp with time zone NOT NULL,
+    first_used_at timestamp with time zone,
+    ended_at timestamp with time zone
+);
+CREATE INDEX ON pganalytics.certificates (collector_id, generation);
+COMMENT ON TABLE pganalytics.certificates IS 'certificates issued to collectors; one without ended_at lets its collector in';
+
+CREATE TABLE pganalytics.tokens (
+    digest bytea PRIMARY KEY CHECK (octet_length(digest) = 32),
+    name text NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    created_by text NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    used_at timestamp with time zone,
+    collector_id uuid,
+    public_key bytea
+);
+COMMENT ON TABLE pganalytics.tokens IS 'enrolment tokens, as SHA-256 of their text';
+
+CREATE TABLE pganalytics.ledger (
+    collector_id uuid NOT NULL,
+    snapshot_id uuid NOT NULL,
+    incarnation uuid,
+    sequence bigint,
+    digest bytea NOT NULL,
+    cycle uuid,
+    part integer NOT NULL,
+    parts integer NOT NULL,
+    "time" timestamp with time zone NOT NULL,
+    received_at timestamp with time zone NOT NULL,
+    rows bigint NOT NULL,
+    bytes_received bigint NOT NULL,
+    bytes_json bigint NOT NULL,
+    too_old bigint NOT NULL,
+    future bigint NOT NULL,
+    unknown jsonb,
+    PRIMARY KEY (collector_id, snapshot_id),
+    UNIQUE (collector_id, incarnation, sequence)
+);
+CREATE INDEX ON pganalytics.ledger (received_at);
+COMMENT ON TABLE pganalytics.ledger IS 'every push stored, once';
+
+CREATE TABLE pganalytics.rowsets (
+    plugin text,
+    rowset text,
+    table_name text NOT NULL UNIQUE,
+    columns text[] NOT NULL,
+    version text NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    changed_at timestamp with time zone,
+    PRIMARY KEY (plugin, rowset)
+);
+COMMENT ON TABLE pganalytics.rowsets IS 'rowsets that have a table here, and the library version that last made or extended it';
+
+CREATE TABLE pganalytics.configuration (
+    collector_id uuid REFERENCES pganalytics.collectors ON DELETE CASCADE,
+    version bigint,
+    toml text NOT NULL,
+    author text NOT NULL,
+    comment text,
+    created_at timestamp with time zone NOT NULL,
+    PRIMARY KEY (collector_id, version)
+);
+COMMENT ON TABLE pganalytics.configuration IS 'remote configuration of collectors, every version';
+
+CREATE TABLE pganalytics.audit (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    at timestamp with time zone NOT NULL DEFAULT clock_timestamp(),
+    event text NOT NULL,
+    collector_id uuid,
+    name text,
+    address text,
+    details jsonb
+);
+COMMENT ON TABLE pganalytics.audit IS 'what happened at the hub: enrolments, refusals, conflicts, tables made; rows are only added';
+
+DO LANGUAGE plpgsql $$
+DECLARE
+    member text;
+BEGIN
+    FOREACH member IN ARRAY ARRAY['hub', 'collectors', 'certificates', 'tokens', 'ledger', 'rowsets',
+                                  'configuration', 'audit', 'audit_id_seq'] LOOP
+        PERFORM pg_catalog.pg_extension_config_dump(('pganalytics.' || member)::pg_catalog.regclass, '');
+    END LOOP;
+END
+$$;
+
+-- A server is silent after three of its cycles, two minutes at least.
+CREATE VIEW pganalytics.servers AS
+SELECT c.name,
+       c.collector_id,
+       c.hostname,
+       c.version,
+       c.system_identifier,
+       c.in_recovery,
+       c.enrolled_at,
+       c.last_push_at,
+       c.last_time,
+       (SELECT pg_catalog.max(k.not_after)
+          FROM pganalytics.certificates k
+         WHERE k.collector_id = c.collector_id
+           AND (k.ended_at IS NULL OR k.ended_at > pg_catalog.now())) AS certificate_expires_at,
+       CASE
+           WHEN NOT c.enabled THEN 'disabled'
+           WHEN c.last_push_at IS NULL THEN 'enrolled'
+           WHEN c.last_push_at < pg_catalog.now() - pg_catalog.make_interval(
+                    secs => greatest(120, 3 * coalesce(c.cycle_seconds, 0))) THEN 'silent'
+           ELSE 'ok'
+       END AS state
+  FROM pganalytics.collectors c;
+COMMENT ON VIEW pganalytics.servers IS 'enrolled servers and how they are';
+
+CREATE FUNCTION pganalytics_servers(
+    OUT name text, OUT collector_id uuid, OUT hostname text, OUT version text,
+    OUT in_recovery boolean, OUT enrolled_at timestamp with time zone,
+    OUT last_push_at timestamp with time zone, OUT last_time timestamp with time zone,
+    OUT certificate_expires_at timestamp with time zone, OUT state text)
+RETURNS SETOF record
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+SELECT name, collector_id, hostname, version, in_recovery, enrolled_at, last_push_at, last_time,
+       certificate_expires_at, state
+  FROM pganalytics.servers
+ ORDER BY name
+$$;
+COMMENT ON FUNCTION pganalytics_servers() IS 'servers enrolled with this hub';
+
+CREATE FUNCTION pganalytics_create_token(name text, valid_for interval DEFAULT '1 hour')
+RETURNS text
+LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'pganalytics_create_token';
+COMMENT ON FUNCTION pganalytics_create_token(text, interval) IS
+    'enrolment token for one server of this name, to be used once with pganalytics_register()';
+
+REVOKE ALL ON FUNCTION pganalytics_servers() FROM PUBLIC;
+REVOKE ALL ON FUNCTION pganalytics_create_token(text, interval) FROM PUBLIC;
+
+GRANT USAGE ON SCHEMA pganalytics TO pg_monitor;
+GRANT SELECT ON pganalytics.hub, pganalytics.collectors, pganalytics.ledger, pganalytics.rowsets,
+    pganalytics.configuration, pganalytics.servers TO pg_monitor;
+GRANT EXECUTE ON FUNCTION pganalytics_servers() TO pg_monitor;
