@@ -67,7 +67,8 @@ constexpr Column kSlots[] = {
     gauge("active", kBool, "", "s.active", "whether it is in use now"),
     gauge("active_pid", kInt64, "", "s.active_pid::pg_catalog.int8",
           "process that uses it; null while inactive"),
-    gauge("xmin", kInt64, "", "s.xmin::pg_catalog.text::pg_catalog.int8",
+    // Named otherwise because the hub's table has a system column xmin.
+    gauge("slot_xmin", kInt64, "", "s.xmin::pg_catalog.text::pg_catalog.int8",
           "oldest transaction id it keeps; vacuum can't remove rows deleted later"),
     gauge("catalog_xmin", kInt64, "", "s.catalog_xmin::pg_catalog.text::pg_catalog.int8",
           "oldest transaction id whose catalog rows it keeps"),

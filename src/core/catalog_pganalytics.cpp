@@ -9,13 +9,13 @@ namespace {
 using enum ColumnType;
 
 constexpr Column kGone[] = {
-    key("rowset", kText, "", "table of the rowset (\"pg_stats_tables\")"),
+    key("rowset", kText, "", "the rowset (\"pg_stats.tables\")"),
     key("datid", kOid, "", "database the rows were of; 0 for rowsets of the whole server"),
     key("key", kJson, "", "key columns and their values"),
 };
 
 constexpr Column kFulls[] = {
-    key("rowset", kText, "", "table of the rowset (\"pg_stats_tables\")"),
+    key("rowset", kText, "", "the rowset (\"pg_stats.tables\")"),
     key("datid", kOid, "", "database it was read in; 0 for rowsets of the whole server"),
     label("datname", kText, "", "name of that database"),
     gauge("complete", kBool, "", "",
