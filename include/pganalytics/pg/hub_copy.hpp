@@ -1,0 +1,27 @@
+// Rows into a rowset's table: binary COPY fed by a callback, the rows of many pushes as one stream.
+// Runs in the hub worker, inside a transaction of the hub.
+//
+// COPY called this way checks neither privileges nor row security, so the target is checked here.
+#pragma once
+
+#include <string_view>
+
+#include "pganalytics/pg/hub_transaction.hpp"
+
+namespace pganalytics::pg {
+
+// Plain data: lives across calls that raise ERROR. What it points to stays the caller's.
+struct CopyInput {
+    Oid table = InvalidOid;
+    const std::string* columns = nullptr;  // in the order of the rows' fields
+    size_t column_count = 0;
+    const std::string_view* chunks = nullptr;  // whole rows each, walked by walk_copy_rows()
+    size_t chunk_count = 0;
+    uint64_t rows = 0;  // in all chunks
+};
+
+// Stores them all or raises ERROR; also where `table` is not a table that the hub made in this
+// place, or where COPY took another number of rows.
+void copy_into(const HubPlace& place, const CopyInput& input);
+
+}  // namespace pganalytics::pg
