@@ -1,0 +1,220 @@
+// Pushes into the tables (see the header). Runs in the hub worker.
+#include "pganalytics/pg/hub_ingest.hpp"
+
+#include "pganalytics/core/catalog.hpp"
+#include "pganalytics/pg/hub_copy.hpp"
+#include "pganalytics/pg/hub_ledger.hpp"
+
+namespace pganalytics::pg {
+
+namespace {
+
+constexpr uint32_t kRetryAfterSeconds = 5;
+
+// More subtransactions than these in one transaction no longer fit the cache other sessions look
+// into.
+static_assert(HubPushes::kReadyPushes <= 60);
+
+bool is_hub_rowset(uint16_t rowset) { return catalog()[rowset].scope == Scope::kHub; }
+
+uint64_t data_rows(const Push& push) {
+    uint64_t rows = 0;
+    for (const PushedRows& rowset : push.rowsets) {
+        if (!is_hub_rowset(rowset.rowset)) rows += rowset.facts.rows;
+    }
+    return rows;
+}
+
+bool holds_full(const Push& push) {
+    static const Rowset* const fulls = find_rowset("pganalytics", "fulls");
+    for (const PushedRows& rowset : push.rowsets) {
+        if (fulls != nullptr && rowset.rowset == rowset_number(*fulls)) return true;
+    }
+    return false;
+}
+
+// --- between PostgreSQL calls: plain data only
+
+// True: its rows are to be stored.
+bool enter(const Push& push, Verdict& verdict) {
+    if (!push.refusal.empty()) {
+        refuse_push(push, push.refusal);
+        verdict.outcome = PushOutcome::kRefused;
+        copy_text(verdict.message, push.refusal);
+        return false;
+    }
+    verdict.rows = data_rows(push);
+    verdict.want_full = false;
+    switch (enter_ledger(push, verdict.rows, holds_full(push), &verdict.want_full)) {
+        case LedgerAnswer::kNew:
+            verdict.outcome = PushOutcome::kStored;
+            return true;
+        case LedgerAnswer::kDuplicate:
+            verdict.outcome = PushOutcome::kDuplicate;
+            break;
+        case LedgerAnswer::kConflict:
+            verdict.outcome = PushOutcome::kConflict;
+            copy_text(verdict.message, "it was stored before with other content");
+            break;
+    }
+    return false;
+}
+
+struct PushRange {
+    const Push* pushes;
+    const Verdict* verdicts;
+    size_t count;
+};
+
+template <class Visit>
+void each_rows(const PushRange& range, uint16_t rowset, Visit&& visit) {
+    for (size_t i = 0; i < range.count; ++i) {
+        if (range.verdicts[i].outcome != PushOutcome::kStored) continue;
+        for (const PushedRows& rows : range.pushes[i].rowsets) {
+            if (rows.rowset == rowset) visit(rows);
+        }
+    }
+}
+
+// The rows of one rowset of all these pushes as one COPY.
+void copy_rowset(const HubPlace& place, const HubTables& tables, uint16_t rowset,
+                 const PushRange& range) {
+    size_t chunks = 0;
+    each_rows(range, rowset, [&](const PushedRows& rows) { chunks += rows.chunks.size(); });
+    if (chunks == 0) return;
+    const RowsetTable& table = tables.of(rowset);
+    CopyInput input;
+    input.table = table.oid;
+    input.columns = table.columns.data();
+    input.column_count = table.columns.size();
+    auto* list = static_cast<std::string_view*>(palloc(chunks * sizeof(std::string_view)));
+    each_rows(range, rowset, [&](const PushedRows& rows) {
+        for (const std::string& chunk : rows.chunks) list[input.chunk_count++] = chunk;
+        input.rows += rows.facts.rows;
+    });
+    input.chunks = list;
+    copy_into(place, input);
+    pfree(list);
+}
+
+void copy_all(const HubPlace& place, const HubTables& tables, const PushRange& range) {
+    for (size_t rowset = 0; rowset < tables.count(); ++rowset)
+        copy_rowset(place, tables, static_cast<uint16_t>(rowset), range);
+}
+
+void store_alone(const HubPlace& place, const HubTables& tables, const Push& push,
+                 Verdict& verdict) {
+    if (enter(push, verdict)) copy_all(place, tables, {&push, &verdict, 1});
+}
+
+void refuse_alone(const Push& push, const FlatError& error, Verdict& verdict) {
+    verdict = Verdict{};
+    if (worth_retrying(error)) return;
+    refuse_push(push, error.message);
+    verdict.outcome = PushOutcome::kRefused;
+    copy_text(verdict.message, error.message);
+}
+
+PushResult result_of(const Push& push, const Verdict& verdict) {
+    PushResult result;
+    result.number = push.begin.number;
+    result.outcome = verdict.outcome;
+    if (verdict.outcome == PushOutcome::kStored) result.inserted = verdict.rows;
+    result.want_full = verdict.want_full;
+    if (verdict.outcome == PushOutcome::kBusy) result.retry_after_s = kRetryAfterSeconds;
+    result.message = verdict.message;
+    return result;
+}
+
+}  // namespace
+
+// Tables and partitions first, in transactions of their own; a push that lacks one waits.
+void HubIngest::prepare(const std::vector<Push>& pushes, std::string& failure) {
+    ready_.assign(pushes.size(), true);
+    for (size_t i = 0; i < pushes.size(); ++i) {
+        if (pushes[i].outdated) ready_[i] = false;
+        for (const PushedRows& rows : pushes[i].rowsets) {
+            FlatError error;
+            if (!ready_[i] || tables_.prepare(rows.rowset, rows.facts.days, error)) continue;
+            ready_[i] = false;
+            failure = error.message;
+        }
+    }
+}
+
+bool HubIngest::store_together(const std::vector<Push>& pushes, FlatError& error) {
+    verdicts_.assign(pushes.size(), Verdict{});
+    return run_in_hub(
+        kIngestLimits,
+        [&](const HubPlace& place) {
+            for (size_t i = 0; i < pushes.size(); ++i) {
+                if (ready_[i]) enter(pushes[i], verdicts_[i]);
+            }
+            copy_all(place, tables_, {pushes.data(), verdicts_.data(), pushes.size()});
+        },
+        error);
+}
+
+bool HubIngest::store_one_by_one(const std::vector<Push>& pushes, FlatError& error) {
+    verdicts_.assign(pushes.size(), Verdict{});
+    return run_in_hub(
+        kIngestLimits,
+        [&](const HubPlace& place) {
+            for (size_t i = 0; i < pushes.size(); ++i) {
+                if (!ready_[i]) continue;
+                FlatError its_error;
+                const bool done = run_in_subtransaction(
+                    [&] { store_alone(place, tables_, pushes[i], verdicts_[i]); }, its_error);
+                if (!done) refuse_alone(pushes[i], its_error, verdicts_[i]);
+                // The transaction's time is over: what is stored is kept, the rest comes again.
+                if (!done && its_error.code == ERRCODE_QUERY_CANCELED) break;
+            }
+        },
+        error);
+}
+
+void HubIngest::count() {
+    for (const Verdict& verdict : verdicts_) {
+        switch (verdict.outcome) {
+            case PushOutcome::kStored:
+                ++totals_.stored;
+                totals_.rows += verdict.rows;
+                break;
+            case PushOutcome::kDuplicate:
+                ++totals_.duplicates;
+                break;
+            case PushOutcome::kConflict:
+            case PushOutcome::kRefused:
+                ++totals_.refused;
+                break;
+            case PushOutcome::kBusy:
+                break;
+        }
+    }
+}
+
+std::vector<PushResult> HubIngest::store(const std::vector<Push>& pushes, std::string& failure) {
+    FlatError error;
+    prepare(pushes, failure);
+    bool done = store_together(pushes, error);
+    if (!done && !worth_retrying(error)) {
+        // One of them is bad; or a table is not what it was, which a second look finds.
+        error = FlatError{};
+        done = tables_.load(error);
+        if (done) {
+            prepare(pushes, failure);
+            done = store_one_by_one(pushes, error);
+        }
+    }
+    if (!done) {
+        failure = error.message;
+        verdicts_.assign(pushes.size(), Verdict{});
+    }
+    count();
+    std::vector<PushResult> results;
+    for (size_t i = 0; i < pushes.size(); ++i)
+        results.push_back(result_of(pushes[i], verdicts_[i]));
+    return results;
+}
+
+}  // namespace pganalytics::pg

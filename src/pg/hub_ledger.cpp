@@ -1,0 +1,157 @@
+// The ledger (see the header). Runs in the hub worker.
+#include "pganalytics/pg/hub_ledger.hpp"
+
+#include "pganalytics/pg/hub_registry.hpp"
+#include "pganalytics/pg/hub_sql.hpp"
+
+namespace pganalytics::pg {
+
+namespace {
+
+Statement touch_collector = {
+    "UPDATE pganalytics.collectors SET"
+    "   hostname = pg_catalog.\"left\"($2, 255), version = pg_catalog.\"left\"($3, 64),"
+    "   system_identifier = pg_catalog.\"left\"($4, 64), in_recovery = coalesce($5, in_recovery),"
+    "   last_incarnation = coalesce($6, last_incarnation), config_version = $7,"
+    "   cycle_seconds = CASE WHEN last_cycle IS DISTINCT FROM $8 AND $9 > last_time"
+    "           AND $9 < last_time + INTERVAL '2 hours'"
+    "       THEN pg_catalog.date_part('epoch', $9 - last_time) ELSE cycle_seconds END,"
+    "   last_cycle = CASE WHEN $9 < last_time THEN last_cycle ELSE $8 END,"
+    "   last_time = greatest(last_time, $9), last_push_at = greatest(last_push_at, $10),"
+    "   last_full_at = CASE WHEN $11 THEN $10 ELSE last_full_at END"
+    " WHERE collector_id = $1 AND enabled"
+    " RETURNING last_full_at IS NULL"};
+
+Statement insert_ledger = {
+    "INSERT INTO pganalytics.ledger (collector_id, snapshot_id, incarnation, sequence, digest,"
+    "   cycle, part, parts, \"time\", received_at, rows, bytes_received, bytes_json, too_old,"
+    "   future, unknown)"
+    " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15,"
+    "   nullif(nullif($16, ''), '{}')::pg_catalog.jsonb)"
+    " ON CONFLICT DO NOTHING"};
+
+// With the conflicting one first, should both identities be there.
+Statement find_ledger = {
+    "SELECT digest, snapshot_id::pg_catalog.text FROM pganalytics.ledger"
+    " WHERE collector_id = $1 AND (snapshot_id = $2 OR incarnation = $3 AND sequence = $4)"
+    " ORDER BY digest = $5 LIMIT 1"};
+
+Statement forget = {
+    "UPDATE pganalytics.collectors SET last_full_at = NULL"
+    " WHERE collector_id = $1 AND last_full_at IS NOT NULL"};
+
+bool is_set(const Uuid& uuid) { return uuid != Uuid{}; }
+
+void add_uuid(Arguments& arguments, const Uuid& uuid) {
+    if (is_set(uuid)) {
+        arguments.uuid(uuid);
+    } else {
+        arguments.null(UUIDOID);
+    }
+}
+
+int32_t clamp4(uint32_t value) {
+    return static_cast<int32_t>(std::min<uint32_t>(value, INT32_MAX));
+}
+
+void add_identity(Arguments& arguments, const PushBegin& begin) {
+    arguments.uuid(begin.collector_id);
+    arguments.uuid(begin.snapshot_id);
+    add_uuid(arguments, begin.incarnation);
+    if (is_set(begin.incarnation)) {
+        arguments.integer(Arguments::clamp(begin.sequence));
+    } else {
+        arguments.null(INT8OID);
+    }
+    arguments.bytes(begin.digest);
+}
+
+bool touch(const PushBegin& begin, bool full, bool* want_full) {
+    Arguments arguments;
+    arguments.uuid(begin.collector_id);
+    arguments.text(begin.hostname);
+    arguments.text(begin.version);
+    arguments.text(begin.system_identifier);
+    if (begin.in_recovery) {
+        arguments.boolean(*begin.in_recovery);
+    } else {
+        arguments.null(BOOLOID);
+    }
+    add_uuid(arguments, begin.incarnation);
+    arguments.integer(Arguments::clamp(begin.config_version));
+    add_uuid(arguments, begin.cycle);
+    arguments.time(begin.time);
+    arguments.time(begin.received_at);
+    arguments.boolean(full);
+    if (run_statement(touch_collector, arguments) != 1) return false;
+    *want_full = field_boolean(0, 0);
+    return true;
+}
+
+bool insert(const PushBegin& begin, uint64_t rows) {
+    Arguments arguments;
+    add_identity(arguments, begin);
+    add_uuid(arguments, begin.cycle);
+    arguments.integer4(clamp4(begin.part));
+    arguments.integer4(clamp4(begin.parts));
+    arguments.time(begin.time);
+    arguments.time(begin.received_at);
+    arguments.integer(Arguments::clamp(rows));
+    arguments.integer(Arguments::clamp(begin.bytes_received));
+    arguments.integer(Arguments::clamp(begin.bytes_json));
+    arguments.integer(Arguments::clamp(begin.too_old));
+    arguments.integer(Arguments::clamp(begin.future));
+    arguments.text(begin.unknown);
+    return run_statement(insert_ledger, arguments) == 1;
+}
+
+// "\x…" as a view of palloc'd text.
+std::string_view digest_text(const Sha256& digest) {
+    constexpr char kDigits[] = "0123456789abcdef";
+    auto* text = static_cast<char*>(palloc(2 * digest.size()));
+    for (size_t i = 0; i < digest.size(); ++i) {
+        text[2 * i] = kDigits[digest[i] >> 4];
+        text[2 * i + 1] = kDigits[digest[i] & 15];
+    }
+    return {text, 2 * digest.size()};
+}
+
+}  // namespace
+
+LedgerAnswer enter_ledger(const Push& push, uint64_t rows, bool full, bool* want_full) {
+    const PushBegin& begin = push.begin;
+    if (!insert(begin, rows)) {
+        Arguments arguments;
+        add_identity(arguments, begin);
+        if (run_statement(find_ledger, arguments) != 1)
+            ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+                            errmsg("ledger changed meanwhile")));
+        const Sha256 before = field_sha256(0, 0);
+        if (before == begin.digest) return LedgerAnswer::kDuplicate;
+        write_audit({.event = "digest conflict",
+                     .collector_id = &begin.collector_id,
+                     .first = "stored",
+                     .first_value = digest_text(before),
+                     .second = "refused",
+                     .second_value = digest_text(begin.digest),
+                     .limited = true});
+        return LedgerAnswer::kConflict;
+    }
+    if (!touch(begin, full, want_full))
+        ereport(ERROR, (errcode(ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION),
+                        errmsg("its collector is not enrolled or is disabled")));
+    return LedgerAnswer::kNew;
+}
+
+void refuse_push(const Push& push, std::string_view why) {
+    Arguments arguments;
+    arguments.uuid(push.begin.collector_id);
+    run_statement(forget, arguments);
+    write_audit({.event = "push refused",
+                 .collector_id = &push.begin.collector_id,
+                 .first = "reason",
+                 .first_value = why,
+                 .limited = true});
+}
+
+}  // namespace pganalytics::pg
