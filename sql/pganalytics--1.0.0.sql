@@ -131,9 +131,11 @@ CREATE TABLE pganalytics.collectors (
     cycle_seconds double precision,
     last_incarnation uuid,
     last_full_at timestamp with time zone,
-    config_version bigint NOT NULL DEFAULT 0
+    config_version bigint NOT NULL DEFAULT 0,
+    own boolean NOT NULL DEFAULT false
 ) WITH (fillfactor = 50);
 COMMENT ON TABLE pganalytics.collectors IS 'enrolled servers';
+COMMENT ON COLUMN pganalytics.collectors.own IS 'the server the hub ran on enrolled itself';
 
 CREATE TABLE pganalytics.certificates (
     fingerprint bytea PRIMARY KEY CHECK (octet_length(fingerprint) = 32),
@@ -157,6 +159,7 @@ CREATE TABLE pganalytics.tokens (
     created_at timestamp with time zone NOT NULL,
     created_by text NOT NULL,
     expires_at timestamp with time zone NOT NULL,
+    own boolean NOT NULL DEFAULT false,
     used_at timestamp with time zone,
     collector_id uuid,
     public_key bytea
@@ -275,6 +278,7 @@ COMMENT ON FUNCTION pganalytics_servers() IS 'servers enrolled with this hub';
 CREATE FUNCTION pganalytics_create_token(name text, valid_for interval DEFAULT '1 hour')
 RETURNS text
 LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'pganalytics_create_token';
 COMMENT ON FUNCTION pganalytics_create_token(text, interval) IS
     'enrolment token for one server of this name, to be used once with pganalytics_register()';

@@ -3,6 +3,8 @@
 #include "pganalytics/pg/collector.hpp"
 #include "pganalytics/pg/functions.hpp"
 #include "pganalytics/pg/guard.hpp"
+#include "pganalytics/pg/hub_functions.hpp"
+#include "pganalytics/pg/hub_worker.hpp"
 #include "pganalytics/pg/postgres.hpp"
 #include "pganalytics/pg/settings.hpp"
 #include "pganalytics/pg/shared_state.hpp"
@@ -35,6 +37,9 @@ void register_worker(const WorkerEntry& entry) {
 void register_workers() {
     register_worker(
         {"pganalytics collector", "pganalytics_collector_main", BgWorkerStart_ConsistentState});
+    if (settings().hub)
+        register_worker(
+            {"pganalytics hub", "pganalytics_hub_main", BgWorkerStart_RecoveryFinished});
 }
 
 }  // namespace
@@ -54,6 +59,7 @@ PG_MODULE_MAGIC;
 PGDLLEXPORT void _PG_init();
 PGDLLEXPORT void pganalytics_collector_main(Datum);
 PGDLLEXPORT void pganalytics_visitor_main(Datum);
+PGDLLEXPORT void pganalytics_hub_main(Datum);
 
 void _PG_init() {
     using namespace pganalytics::pg;
@@ -69,6 +75,8 @@ void pganalytics_collector_main(Datum) { pganalytics::pg::run_collector(); }
 
 void pganalytics_visitor_main(Datum segment) { pganalytics::pg::run_visitor(segment); }
 
+void pganalytics_hub_main(Datum) { pganalytics::pg::run_hub(); }
+
 PGANALYTICS_SQL_FUNCTION(pganalytics_version, sql_version)
 PGANALYTICS_SQL_FUNCTION(pganalytics_status, sql_status)
 PGANALYTICS_SQL_FUNCTION(pganalytics_catalog, sql_catalog)
@@ -79,4 +87,5 @@ PGANALYTICS_SQL_FUNCTION(pganalytics_preview, sql_preview)
 PGANALYTICS_SQL_FUNCTION(pganalytics_reload, sql_reload)
 PGANALYTICS_SQL_FUNCTION(pganalytics_register, sql_register)
 PGANALYTICS_SQL_FUNCTION(pganalytics_unregister, sql_unregister)
+PGANALYTICS_SQL_FUNCTION(pganalytics_create_token, sql_create_token)
 }
