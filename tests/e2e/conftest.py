@@ -13,7 +13,9 @@ import json
 import os
 import pathlib
 import random
+import shutil
 import signal
+import tempfile
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -22,6 +24,7 @@ import pytest
 
 from harness import Hub, Server, World
 from harness.installation import Installation
+from played import Played, PlayedHub
 
 TIME_LIMIT = 90
 
@@ -119,6 +122,30 @@ def hub(world: World) -> Hub:
 @pytest.fixture(scope="module")
 def module_hub(module_world: World) -> Hub:
     return module_world.hub()
+
+
+@pytest.fixture(scope="session")
+def played(installation: Installation) -> Iterator[Played]:
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="pganalytics-played-"))
+    folder.chmod(0o755)
+    made = Played(installation, folder / "root")
+    yield made
+    made.close()
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def played_world(played: Played, request: pytest.FixtureRequest) -> Iterator[World]:
+    made = World(played, request.config.option.keep)
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def played_hub(played: Played, request: pytest.FixtureRequest) -> Iterator[PlayedHub]:
+    made = World(played, request.config.option.keep)
+    yield PlayedHub(made, played)
+    made.close()
 
 
 @pytest.fixture
