@@ -42,6 +42,10 @@ $(BUILD)/packages-ok: tools/packages
 	@tools/packages headers '$(PG_CONFIG)' '$(CXX)'
 	@touch $@
 
+## make metrics         docs/metrics.md, anew from the catalog
+metrics: $(BUILD)/program/pganalytics
+	$< catalog --markdown > docs/metrics.md
+
 -include $(program_objects:.o=.d)
 
-.PHONY: program
+.PHONY: program metrics

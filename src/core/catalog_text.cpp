@@ -154,6 +154,23 @@ the watched server, the JSON on the wire, the hub's table and this page.
 
 }  // namespace
 
+std::string catalog_list() {
+    std::string out;
+    for (const Rowset& rowset : catalog()) {
+        std::string name(rowset.plugin);
+        name += '.';
+        name += rowset.name;
+        name.resize(24, ' ');
+        std::string scope(scope_name(rowset.scope));
+        scope.resize(10, ' ');
+        out += name;
+        out += scope;
+        out += rowset.help;
+        out += '\n';
+    }
+    return out;
+}
+
 std::string catalog_markdown() {
     std::string out(kIntroduction);
     for (const Rowset& rowset : catalog()) append_rowset(out, rowset);

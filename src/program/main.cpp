@@ -8,6 +8,7 @@
 
 #include "pganalytics/core/version.hpp"
 #include "pganalytics/keys/keys_main.hpp"
+#include "pganalytics/program/catalog_tool.hpp"
 
 namespace pganalytics {
 namespace {
@@ -31,6 +32,7 @@ struct Command {
 
 constexpr Command kCommands[] = {
     {"keys", keys::keys_main, ""},
+    {"catalog", catalog_main, "print what is collected (catalog --help)"},
     {"version", print_version, "print the version"},
     {"help", print_help, "print this text"},
 };

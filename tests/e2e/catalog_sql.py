@@ -34,11 +34,19 @@ class Catalog:
         with tempfile.TemporaryDirectory() as folder:
             tool = pathlib.Path(folder, "catalog")
             sources = sorted((CHECKOUT / "src/core").glob("catalog*.cpp"))
+            sources.append(CHECKOUT / "src/program/catalog_tool.cpp")
             sources.append(CHECKOUT / "tests/tools/catalog.cpp")
             command = ["g++", "-std=c++20", "-O0", f"-I{CHECKOUT}/include", "-o", tool, *sources]
             subprocess.run(command, check=True)
-            output = subprocess.run([tool, "json", str(major)], check=True, stdout=subprocess.PIPE)
-        self.rowsets = {f"{one['plugin']}.{one['name']}": one for one in json.loads(output.stdout)}
+
+            def said(*arguments: str) -> str:
+                command = [str(tool), *arguments]
+                return subprocess.run(command, check=True, text=True, stdout=subprocess.PIPE).stdout
+
+            self.script = said("--sql", str(major))
+            self.list = said()
+            rowsets = json.loads(said("--json", str(major)))
+        self.rowsets = {f"{one['plugin']}.{one['name']}": one for one in rowsets}
 
     def queried(self) -> list[str]:
         return [name for name, one in self.rowsets.items() if one["sql"]]

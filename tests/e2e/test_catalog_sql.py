@@ -177,6 +177,12 @@ def test_indexes(catalog: Catalog, session: "psycopg.Connection[Any]") -> None:
     assert not unproven
 
 
+def test_script_for_people(catalog: Catalog, session: "psycopg.Connection[Any]") -> None:
+    assert catalog.script.count("-- pg_") == len(catalog.queried())
+    session.execute(catalog.script.encode())
+    assert [line.split()[0] for line in catalog.list.splitlines()] == list(catalog.rowsets)
+
+
 RELATIONS = """
 select c.oid as relid, n.nspname as schemaname, c.*, a.amname, pg_relation_filenode(c.oid) as file,
        age(c.relfrozenxid) as xid_age, mxid_age(c.relminmxid) as mxid_age,

@@ -6,6 +6,9 @@
 
 namespace pganalytics {
 
+// A line for each rowset.
+std::string catalog_list();
+
 // docs/metrics.md, whole.
 std::string catalog_markdown();
 
