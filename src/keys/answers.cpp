@@ -1,6 +1,7 @@
 // The two questions (see the header).
 #include "pganalytics/keys/answers.hpp"
 
+#include "pganalytics/core/time_text.hpp"
 #include "pganalytics/host/files.hpp"
 #include "pganalytics/keys/hub_authority.hpp"
 #include "pganalytics/keys/hub_pair.hpp"
@@ -32,7 +33,7 @@ Status fill(const KeysInit& question, int64_t now, KeysInitResult& result) {
     if (!authority) return authority.error();
     const auto expires_at = ensure_pair(paths, *authority, question.names, now);
     if (!expires_at) return expires_at.error();
-    result.certificate_expires_at = *expires_at;
+    result.certificate_expires_at = *expires_at * kMicrosecondsPerSecond;
     result.ca_fingerprint = net::certificate_fingerprint(*authority->certificates.front());
     for (const net::Certificate& certificate : authority->certificates) {
         const auto pem = net::certificate_pem(*certificate);
@@ -60,8 +61,8 @@ Status fill(const KeysSign& question, int64_t now, KeysSignResult& result) {
     result.certificate = *pem;
     result.fingerprint = net::certificate_fingerprint(**certificate);
     result.serial = net::certificate_serial(**certificate);
-    result.not_before = net::certificate_not_before(**certificate);
-    result.not_after = net::certificate_not_after(**certificate);
+    result.not_before = net::certificate_not_before(**certificate) * kMicrosecondsPerSecond;
+    result.not_after = net::certificate_not_after(**certificate) * kMicrosecondsPerSecond;
     return {};
 }
 

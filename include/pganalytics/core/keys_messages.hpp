@@ -1,6 +1,8 @@
 // What the hub worker and `pganalytics keys` say to each other: one question, one answer, end.
 // `keys` is the only process that ever opens the CA's private key.
 //
+// Times are microseconds since 1970-01-01 UTC.
+//
 //   hub:  Hello, KeysInit or KeysSign      keys: Hello, LogLine*, KeysInitResult or KeysSignResult
 #pragma once
 

@@ -1,6 +1,7 @@
 // The hub's files from nothing to renewal, with the openssl command line and the file system as
 // judges. Times are given, so that years pass in a test.
 #include "pganalytics/keys/answers.hpp"
+#include "pganalytics/core/time_text.hpp"
 
 #include <gtest/gtest.h>
 #include <sys/stat.h>
@@ -59,7 +60,7 @@ TEST_F(KeysTest, FromNothing) {
     const KeysInitResult result = ask();
     ASSERT_EQ(result.error, "");
     EXPECT_EQ(result.files.ca_file, file("ca.crt"));
-    EXPECT_EQ(result.certificate_expires_at, now_ + 30 * kDay);
+    EXPECT_EQ(result.certificate_expires_at, (now_ + 30 * kDay) * kMicrosecondsPerSecond);
     EXPECT_EQ(result.ca_certificate, read_text(file("ca.crt")));
     const auto fingerprint =
         run_command("openssl x509 -noout -fingerprint -sha256 -in " + file("ca.crt") +
@@ -95,7 +96,7 @@ TEST_F(KeysTest, OwnCertificateIsRenewedAtTwoThirdsOrForANewName) {
     ask();
     auto before = files();
     const KeysInitResult renewed = ask(21);
-    EXPECT_EQ(renewed.certificate_expires_at, now_ + 51 * kDay);
+    EXPECT_EQ(renewed.certificate_expires_at, (now_ + 51 * kDay) * kMicrosecondsPerSecond);
     auto after = files();
     EXPECT_NE(after["server.crt"], before["server.crt"]);
     after["server.crt"] = before["server.crt"];
@@ -109,7 +110,7 @@ TEST_F(KeysTest, OwnCertificateIsRenewedAtTwoThirdsOrForANewName) {
     EXPECT_TRUE(
         net::certificate_has_name(**net::parse_certificate(after["server.crt"]), "more.example"));
     // A hub that slept through the whole life mends itself, too.
-    EXPECT_EQ(ask(200).certificate_expires_at, now_ + 230 * kDay);
+    EXPECT_EQ(ask(200).certificate_expires_at, (now_ + 230 * kDay) * kMicrosecondsPerSecond);
 }
 
 TEST_F(KeysTest, BadNameIsAnErrorThatSaysSo) {
@@ -242,7 +243,7 @@ TEST_F(KeysTest, OperatorsFilesAreUsedAndNeverWritten) {
     const KeysInitResult result = ask();
     ASSERT_EQ(result.error, "");
     EXPECT_EQ(result.files.cert_file, path("front", ".crt"));
-    EXPECT_EQ(result.certificate_expires_at, end);
+    EXPECT_EQ(result.certificate_expires_at, end * kMicrosecondsPerSecond);
     EXPECT_FALSE(std::filesystem::exists(file("ca.crt")));
     EXPECT_FALSE(std::filesystem::exists(file("server.crt")));
     EXPECT_TRUE(std::filesystem::exists(file("master.key")));
@@ -310,13 +311,13 @@ TEST_F(KeysTest, SignsForACollector) {
     EXPECT_EQ(net::certificate_collector_id(**certificate), order.collector_id);
     EXPECT_EQ(net::certificate_fingerprint(**certificate), result.fingerprint);
     EXPECT_EQ(*net::certificate_public_key(**certificate), order.public_key);
-    EXPECT_EQ(result.not_after, now_ + 30 * kDay);
+    EXPECT_EQ(result.not_after, (now_ + 30 * kDay) * kMicrosecondsPerSecond);
     KeysSign week = order;
     week.lifetime_s = 7 * kDay;
-    EXPECT_EQ(answer(week, now_).not_after, now_ + 7 * kDay);
+    EXPECT_EQ(answer(week, now_).not_after, (now_ + 7 * kDay) * kMicrosecondsPerSecond);
     KeysSign century = order;
     century.lifetime_s = 2'000'000'000;
-    EXPECT_EQ(answer(century, now_).not_after, now_ + 90 * kDay);
+    EXPECT_EQ(answer(century, now_).not_after, (now_ + 90 * kDay) * kMicrosecondsPerSecond);
 }
 
 TEST_F(KeysTest, SignsNothingElse) {
