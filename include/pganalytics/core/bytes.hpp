@@ -38,6 +38,7 @@ constexpr size_t put_varint(uint8_t* out, uint64_t value) {
 // Appends to a string it owns. Throws std::bad_alloc only.
 class ByteWriter {
   public:
+    void reserve(size_t bytes) { data_.reserve(bytes); }
     void u8(uint8_t value) { data_.push_back(static_cast<char>(value)); }
     void u16(uint16_t value) { fixed(value); }
     void u32(uint32_t value) { fixed(value); }
