@@ -9,6 +9,7 @@
 #include "pganalytics/core/version.hpp"
 #include "pganalytics/keys/keys_main.hpp"
 #include "pganalytics/program/catalog_tool.hpp"
+#include "pganalytics/serve/serve_main.hpp"
 
 namespace pganalytics {
 namespace {
@@ -33,6 +34,7 @@ struct Command {
 constexpr Command kCommands[] = {
     {"keys", keys::keys_main, ""},
     {"catalog", catalog_main, "print what is collected (catalog --help)"},
+    {"serve", serve::serve_main, ""},
     {"version", print_version, "print the version"},
     {"help", print_help, "print this text"},
 };

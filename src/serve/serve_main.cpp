@@ -1,0 +1,41 @@
+// Start of `pganalytics serve`: the process made safe, the worker greeted, the loop run.
+#include "pganalytics/serve/serve_main.hpp"
+
+#include <sys/resource.h>
+
+#include "pganalytics/core/catalog.hpp"
+#include "pganalytics/core/version.hpp"
+#include "pganalytics/host/process.hpp"
+#include "pganalytics/serve/front.hpp"
+
+namespace pganalytics::serve {
+
+namespace {
+
+// Bytes of frames that may wait for the worker: never near it, the link stops long before.
+constexpr size_t kWriteLimit = size_t{64} << 20;
+
+// As many connections as the settings may allow need as many descriptors.
+void raise_descriptor_limit() {
+    rlimit limit{};
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+}  // namespace
+
+int serve_main(std::span<const std::string>) {
+    if (!host::start_under_worker()) return 1;
+    raise_descriptor_limit();
+    net::FrameSocket socket(net::kFrameDescriptor, kWriteLimit);
+    const Result<Hello> hello =
+        socket.exchange_hello(Hello{kProtocolNumber, std::string(kVersion), catalog_digest()});
+    if (!hello) return 1;
+    asio::io_context io(1);
+    Front front(io, socket);
+    front.run();
+    return 0;
+}
+
+}  // namespace pganalytics::serve
