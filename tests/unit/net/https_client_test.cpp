@@ -332,10 +332,10 @@ TEST_F(HttpsClientTest, RedirectsAreAnswersNotOrders) {
 TEST_F(HttpsClientTest, TimeLimitsHold) {
     const HttpsServer stalled(*folder_, "stalled", pair_options("good") + ",\"mode\":\"stall\"",
                               "");
-    const HttpsOutcome outcome = get(trusting(), stalled.url(), 300);
+    const HttpsOutcome outcome = get(trusting(), stalled.url(), 2500);
     EXPECT_EQ(outcome.failure, HttpsFailure::kTimeout);
     EXPECT_NE(outcome.error.message.find("did not answer in time"), std::string::npos);
-    EXPECT_NE(outcome.error.detail.find("0.3 s"), std::string::npos) << outcome.error.detail;
+    EXPECT_NE(outcome.error.detail.find("2.5 s"), std::string::npos) << outcome.error.detail;
     EXPECT_TRUE(outcome.may_have_arrived);
 }
 
@@ -352,12 +352,12 @@ TEST_F(HttpsClientTest, ASilentListenerIsATimeoutOfTheHandshake) {
     auto client = HttpsClient::make(trusting());
     HttpsRequest request;
     request.url = "https://127.0.0.1:" + std::to_string(ntohs(address.sin_port));
-    request.connect_timeout_ms = 200;
+    request.connect_timeout_ms = 1200;
     const HttpsOutcome outcome = client->perform(std::move(request));
     close(listener);
     EXPECT_EQ(outcome.failure, HttpsFailure::kTimeout);
     EXPECT_FALSE(outcome.may_have_arrived);
-    EXPECT_NE(outcome.error.detail.find("No TLS handshake within 0.2 s"), std::string::npos)
+    EXPECT_NE(outcome.error.detail.find("No TLS handshake within 1.2 s"), std::string::npos)
         << outcome.error.detail;
 }
 
@@ -417,7 +417,7 @@ TEST_F(HttpsClientTest, DroppingAClientInMidRequestIsQuick) {
     }));
     const auto begin = std::chrono::steady_clock::now();
     client.reset();
-    EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::milliseconds(500));
+    EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(3));
 }
 
 TEST_F(HttpsClientTest, EnvironmentHasNoEffect) {
@@ -452,8 +452,13 @@ TEST_F(HttpsClientTest, HelloOffersOnlyWhatIsPromised) {
     const std::string text = testing::read_text(out);
     const size_t at = text.find("ACCEPT 127.0.0.1:") + 17;
     const std::string port = text.substr(at, text.find('\n', at) - at);
-    get(trusting(), "https://localhost:" + port, 1500);
+    auto client = HttpsClient::make(trusting());
+    HttpsRequest request;
+    request.url = "https://localhost:" + port;
+    client->start(std::move(request));
     ASSERT_TRUE(testing::eventually([&] {
+        client->service();
+        client->wait({}, 10);
         return testing::read_text(out).find("ServerHello") != std::string::npos;
     })) << testing::read_text(out);
     std::string hello = testing::read_text(out);

@@ -114,7 +114,7 @@ class TlsServerTest : public ::testing::Test {
     // Standard error and output of s_client that sends one line.
     static std::string s_client(const Listener& listener, const std::string& more) {
         return run_command(
-                   "(echo 'GET / HTTP/1.1'; sleep 0.2) | timeout 20 openssl s_client "
+                   "echo 'GET / HTTP/1.1' | timeout 60 openssl s_client "
                    "-connect 127.0.0.1:" +
                    listener.port() +
                    " -ign_eof -no-CApath "
