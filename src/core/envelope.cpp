@@ -35,7 +35,6 @@ std::string envelope_head(const EnvelopeHead& head) {
     out.append(head.in_recovery ? "true" : "false");
     append_uuid_member(out, "snapshot_id", head.snapshot_id);
     append_uuid_member(out, "incarnation", head.incarnation);
-    append_number_member(out, "sequence", head.sequence);
     append_uuid_member(out, "cycle", head.cycle);
     append_number_member(out, "config_version", head.config_version);
     append_json_name(out, "metrics");
@@ -48,6 +47,7 @@ std::string envelope_tail(const EnvelopeTail& tail) {
     append_number_member(out, "metrics_count", tail.metrics_count);
     append_number_member(out, "part", tail.part);
     append_number_member(out, "parts", tail.parts);
+    append_number_member(out, "sequence", tail.sequence);
     append_uuid_member(out, "collector_id", tail.collector_id);
     out.append("}\n");
     return out;

@@ -11,7 +11,6 @@ namespace pganalytics {
 
 namespace {
 
-// The first eight bytes of a key as a number of the same order: most comparisons end there.
 uint64_t prefix_of(std::string_view key) {
     uint64_t prefix = 0;
     for (size_t i = 0; i < 8; ++i)
@@ -21,15 +20,50 @@ uint64_t prefix_of(std::string_view key) {
 
 }  // namespace
 
+size_t SparseFilter::State::bytes() const {
+    return keys.capacity() + starts.capacity() * sizeof(uint32_t) +
+           (prefixes.capacity() + hashes.capacity()) * sizeof(uint64_t);
+}
+
 std::string_view SparseFilter::State::key(size_t i) const {
     const size_t end = i + 1 < starts.size() ? starts[i + 1] : keys.size();
     return std::string_view(keys).substr(starts[i], end - starts[i]);
 }
 
-void SparseFilter::State::append(std::string_view key, uint64_t hash) {
+size_t SparseFilter::State::find(uint64_t prefix, std::string_view wanted) const {
+    // std::lower_bound without branches, which rows in no order would make the processor guess
+    // wrongly.
+    const uint64_t* base = prefixes.data();
+    for (size_t left = prefixes.size(); left > 0;) {
+        const size_t half = (left + 1) / 2;
+        base += base[half - 1] < prefix ? half : 0;
+        left -= half;
+    }
+    auto i = static_cast<size_t>(base - prefixes.data());
+    while (i < size() && prefixes[i] == prefix && key(i) < wanted) ++i;
+    return i;
+}
+
+bool SparseFilter::State::is_at(size_t i, uint64_t prefix, std::string_view wanted) const {
+    return i < size() && prefixes[i] == prefix && key(i) == wanted;
+}
+
+void SparseFilter::State::append(std::string_view key, uint64_t prefix, uint64_t hash) {
     starts.push_back(static_cast<uint32_t>(keys.size()));
+    prefixes.push_back(prefix);
     keys.append(key);
     hashes.push_back(hash);
+}
+
+void SparseFilter::State::append_from(const State& other, size_t i, uint64_t hash) {
+    append(other.key(i), other.prefixes[i], hash);
+}
+
+void SparseFilter::State::reserve_like(const State& other) {
+    keys.reserve(other.keys.size());
+    starts.reserve(other.size());
+    prefixes.reserve(other.size());
+    hashes.reserve(other.size());
 }
 
 void SparseFilter::State::clear() { *this = State{}; }
@@ -47,6 +81,7 @@ void SparseFilter::begin(RowsetGroup group, size_t columns, std::span<const Colu
     cursor_ = 0;
     now_.keys.clear();
     now_.starts.clear();
+    now_.prefixes.clear();
     now_.hashes.clear();
     kept_.clear();
     bytes_.clear();
@@ -60,38 +95,31 @@ bool SparseFilter::add(std::string_view body) {
         return false;
     }
     const std::string_view key = std::string_view(now_.keys).substr(start);
+    const uint64_t prefix = prefix_of(key);
     const uint64_t hash = siphash13(sip_key_, body);
     const size_t index = now_.size();
-    if (index > 0 && now_.key(index - 1).compare(0, std::string_view::npos, key) >= 0)
+    if (index > 0 && (prefix < now_.prefixes.back() ||
+                      (prefix == now_.prefixes.back() && key <= last_key(start))))
         sorted_ = false;
     now_.starts.push_back(static_cast<uint32_t>(start));
+    now_.prefixes.push_back(prefix);
     now_.hashes.push_back(hash);
-    if (full_ || !is_known(key, hash))
+    if (full_ || !is_known(prefix, key, hash))
         kept_.push_back({static_cast<uint32_t>(index), bytes_.copy(body)});
     return true;
 }
 
-bool SparseFilter::is_known(std::string_view key, uint64_t hash) {
-    if (cursor_ >= before_->size() || before_->key(cursor_) != key) {
-        cursor_ = find(key);
-        if (cursor_ == before_->size() || before_->key(cursor_) != key) return false;
-    }
-    return before_->hashes[cursor_++] == hash;
+// The key before the one that begins at `end`.
+std::string_view SparseFilter::last_key(size_t end) const {
+    return std::string_view(now_.keys).substr(now_.starts.back(), end - now_.starts.back());
 }
 
-// Place of the first key in before_ that is not less.
-size_t SparseFilter::find(std::string_view key) const {
-    size_t low = 0;
-    size_t high = before_->size();
-    while (low < high) {
-        const size_t middle = low + (high - low) / 2;
-        if (before_->key(middle) < key) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
+bool SparseFilter::is_known(uint64_t prefix, std::string_view key, uint64_t hash) {
+    if (!before_->is_at(cursor_, prefix, key)) {
+        cursor_ = before_->find(prefix, key);
+        if (!before_->is_at(cursor_, prefix, key)) return false;
     }
-    return low;
+    return before_->hashes[cursor_++] == hash;
 }
 
 // Puts now_ and kept_ in the order of the keys; of rows with one key only the last stays.
@@ -103,7 +131,7 @@ void SparseFilter::sort_reading() {
     };
     std::vector<Place> places(now_.size());
     for (size_t i = 0; i < places.size(); ++i)
-        places[i] = {prefix_of(now_.key(i)), static_cast<uint32_t>(i)};
+        places[i] = {now_.prefixes[i], static_cast<uint32_t>(i)};
     std::sort(places.begin(), places.end(), [this](const Place& a, const Place& b) {
         if (a.prefix != b.prefix) return a.prefix < b.prefix;
         const int order = now_.key(a.index).compare(now_.key(b.index));
@@ -113,13 +141,15 @@ void SparseFilter::sort_reading() {
     for (const Kept& kept : kept_) bodies[kept.index] = kept.body;
     kept_.clear();
     State sorted;
-    sorted.keys.reserve(now_.keys.size());
+    sorted.reserve_like(now_);
     for (size_t i = 0; i < places.size(); ++i) {
         const uint32_t index = places[i].index;
-        if (i + 1 < places.size() && now_.key(places[i + 1].index) == now_.key(index)) continue;
+        if (i + 1 < places.size() && places[i + 1].prefix == places[i].prefix &&
+            now_.key(places[i + 1].index) == now_.key(index))
+            continue;
         if (bodies[index].data() != nullptr)
             kept_.push_back({static_cast<uint32_t>(sorted.size()), bodies[index]});
-        sorted.append(now_.key(index), now_.hashes[index]);
+        sorted.append_from(now_, index, now_.hashes[index]);
     }
     now_ = std::move(sorted);
 }
@@ -136,17 +166,19 @@ SparseFilter::State SparseFilter::merge(bool complete, std::vector<std::string_v
         // The receiver may have lost what a full reading was to bring back: the hash is made
         // wrong, so that the row is sent when it is seen again, and named if it is gone by then.
         const uint64_t hash = before_->hashes[i];
-        if (!complete) return next.append(before_->key(i), requested_full_ ? ~hash : hash);
+        if (!complete) return next.append_from(*before_, i, requested_full_ ? ~hash : hash);
         if (gone != nullptr) gone->push_back(bytes_.copy(before_->key(i)));
     };
-    next.keys.reserve(now_.keys.size());
-    next.starts.reserve(now_.size());
-    next.hashes.reserve(now_.size());
+    const auto old_is_less = [&](size_t i) {
+        const uint64_t prefix = before_->prefixes[old];
+        return prefix < now_.prefixes[i] ||
+               (prefix == now_.prefixes[i] && before_->key(old) < now_.key(i));
+    };
+    next.reserve_like(now_);
     for (size_t i = 0; i < now_.size(); ++i) {
-        const std::string_view key = now_.key(i);
-        while (old < before_->size() && before_->key(old) < key) pass_old(old++);
-        if (old < before_->size() && before_->key(old) == key) ++old;
-        next.append(key, now_.hashes[i]);
+        while (old < before_->size() && old_is_less(i)) pass_old(old++);
+        if (before_->is_at(old, now_.prefixes[i], now_.key(i))) ++old;
+        next.append_from(now_, i, now_.hashes[i]);
     }
     while (old < before_->size()) pass_old(old++);
     return next;
@@ -188,11 +220,8 @@ size_t SparseFilter::rows() const {
 
 size_t SparseFilter::bytes() const {
     return std::accumulate(
-        groups_.begin(), groups_.end(), size_t{0}, [](size_t sum, const auto& entry) {
-            const State& state = entry.second;
-            return sum + state.keys.capacity() + state.starts.capacity() * sizeof(uint32_t) +
-                   state.hashes.capacity() * sizeof(uint64_t);
-        });
+        groups_.begin(), groups_.end(), size_t{0},
+        [](size_t sum, const auto& entry) { return sum + entry.second.bytes(); });
 }
 
 }  // namespace pganalytics

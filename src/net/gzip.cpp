@@ -27,22 +27,29 @@ Bytef* zlib_bytes(std::string_view bytes) {
 struct GzipWriter::State {
     std::string* out = nullptr;
     z_stream stream{};
+    int level = 0;
     uint64_t bytes_in = 0;
     ~State() { deflateEnd(&stream); }
 
-    void pump(int flush) {
+    // Runs `step` with room for output until it leaves some of it.
+    template <class Step>
+    void pump_by(Step&& step) {
         unsigned char piece[16 * 1024];
         do {
             stream.next_out = piece;
             stream.avail_out = sizeof piece;
-            deflate(&stream, flush);
+            step();
             out->append(reinterpret_cast<const char*>(piece), sizeof piece - stream.avail_out);
         } while (stream.avail_out == 0);
+    }
+    void pump(int flush) {
+        pump_by([&] { deflate(&stream, flush); });
     }
 };
 
 GzipWriter::GzipWriter(std::string& out, int level) : state_(std::make_unique<State>()) {
     state_->out = &out;
+    state_->level = level;
     if (deflateInit2(&state_->stream, level, Z_DEFLATED, kWindowBits + kGzipFormat, kMemoryLevel,
                      Z_DEFAULT_STRATEGY) != Z_OK) {
         throw std::bad_alloc();
@@ -61,6 +68,14 @@ void GzipWriter::write(std::string_view bytes) {
         state_->pump(Z_NO_FLUSH);
         bytes.remove_prefix(part.size());
     }
+}
+
+void GzipWriter::set_level(int level) {
+    if (level == state_->level) return;
+    state_->level = level;
+    state_->stream.next_in = nullptr;
+    state_->stream.avail_in = 0;
+    state_->pump_by([&] { deflateParams(&state_->stream, level, Z_DEFAULT_STRATEGY); });
 }
 
 void GzipWriter::finish() {

@@ -10,6 +10,8 @@
 #include "pganalytics/keys/keys_main.hpp"
 #include "pganalytics/program/catalog_tool.hpp"
 #include "pganalytics/serve/serve_main.hpp"
+#include "pganalytics/ship/register_main.hpp"
+#include "pganalytics/ship/ship_main.hpp"
 
 namespace pganalytics {
 namespace {
@@ -32,7 +34,9 @@ struct Command {
 };
 
 constexpr Command kCommands[] = {
+    {"ship", ship::ship_main, ""},
     {"keys", keys::keys_main, ""},
+    {"register", ship::register_main, "enrol a server with a hub (register --help)"},
     {"catalog", catalog_main, "print what is collected (catalog --help)"},
     {"serve", serve::serve_main, ""},
     {"version", print_version, "print the version"},

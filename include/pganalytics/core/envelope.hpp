@@ -5,11 +5,12 @@
 //   ColumnarRowset       , "tables": { "full": ..., "complete": ..., "columns": {...}, "gone":
 //   {...} }
 //                      }
-//   envelope_tail()    ], "metrics_count": ..., "part": ..., "parts": ..., "collector_id": ... }
+//   envelope_tail()    ], "metrics_count": ..., "part": ..., "parts": ..., "sequence": ...,
+//                      "collector_id": ... }
 //
 // What is known only at the end stands at the end: a cycle that is read while an enrolment is
-// under way still gets its collector_id. docs/envelope.schema.json says the same for machines.
-// Runs in the program.
+// under way still gets its collector_id, and one that is thrown away leaves no gap in the sequence.
+// docs/envelope.schema.json says the same for machines. Runs in the program.
 #pragma once
 
 #include <cstddef>
@@ -34,7 +35,6 @@ struct EnvelopeHead {
     bool in_recovery = false;
     Uuid snapshot_id{};
     Uuid incarnation{};
-    uint64_t sequence = 0;
     Uuid cycle{};
     uint64_t config_version = 0;
 };
@@ -43,6 +43,7 @@ struct EnvelopeTail {
     size_t metrics_count = 0;
     uint32_t part = 1;
     uint32_t parts = 1;
+    uint64_t sequence = 0;
     Uuid collector_id{};
 };
 
@@ -72,7 +73,7 @@ class ColumnarRowset {
             append_column_head(piece, i);
             sink(std::string_view(piece));
             sink(std::string_view(values_[i]));
-            piece = "]";
+            piece.assign(1, ']');
         }
         piece += "}";
         sink(std::string_view(piece));

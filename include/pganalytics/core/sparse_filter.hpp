@@ -1,6 +1,6 @@
 // Keeps what was last sent of each row, as its key and a 64-bit keyed hash of its bytes, so that
 // the next reading of a rowset sends only the rows that changed and names the keys that are gone.
-// About 20 bytes a row with a key of two oids. Runs in `pganalytics ship`; makes no decision about
+// About 28 bytes a row with a key of two oids. Runs in `pganalytics ship`; makes no decision about
 // when a full rowset is due (full_schedule.hpp).
 //
 // Two rows with one key in one reading: the later one counts.
@@ -62,19 +62,32 @@ class SparseFilter {
     // Gives back what a reading needed beside the state.
     void release();
 
+    // Of the state.
     size_t rows() const;
     size_t bytes() const;
+    // What the reading under way holds.
+    size_t reading_bytes() const {
+        return bytes_.held() + now_.keys.size() + now_.size() * 20 + kept_.size() * sizeof(Kept);
+    }
 
   private:
-    // Keys of all rows, sorted, one after the other, and where each starts.
+    // Keys of all rows, sorted, one after the other, and where each starts. The first eight bytes
+    // of a key stand apart as a number of the same order: nearly every comparison ends there.
     struct State {
         std::string keys;
         std::vector<uint32_t> starts;
+        std::vector<uint64_t> prefixes;
         std::vector<uint64_t> hashes;
 
         size_t size() const { return starts.size(); }
+        size_t bytes() const;
         std::string_view key(size_t i) const;
-        void append(std::string_view key, uint64_t hash);
+        // Place of the first key that is not less.
+        size_t find(uint64_t prefix, std::string_view key) const;
+        bool is_at(size_t i, uint64_t prefix, std::string_view key) const;
+        void append(std::string_view key, uint64_t prefix, uint64_t hash);
+        void append_from(const State& other, size_t i, uint64_t hash);
+        void reserve_like(const State& other);
         void clear();
     };
     struct Kept {
@@ -82,8 +95,8 @@ class SparseFilter {
         std::string_view body;
     };
 
-    bool is_known(std::string_view key, uint64_t hash);
-    size_t find(std::string_view key) const;
+    std::string_view last_key(size_t end) const;
+    bool is_known(uint64_t prefix, std::string_view key, uint64_t hash);
     void sort_reading();
     State merge(bool complete, std::vector<std::string_view>* gone);
 

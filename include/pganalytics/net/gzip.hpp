@@ -21,6 +21,8 @@ class GzipWriter {
     GzipWriter& operator=(GzipWriter&&) noexcept;
 
     void write(std::string_view bytes);
+    // For what is written from here on.
+    void set_level(int level);
     // Ends the member; nothing may be written after it.
     void finish();
     // Bytes given to write() so far.

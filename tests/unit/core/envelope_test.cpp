@@ -56,13 +56,13 @@ TEST(Envelope, PiecesMakeOneDocument) {
     head.in_recovery = true;
     head.snapshot_id.fill(0x11);
     head.incarnation.fill(0x22);
-    head.sequence = 18446744073709551615U;
     head.cycle.fill(0x33);
     head.config_version = 7;
     EnvelopeTail tail;
     tail.metrics_count = 2;
     tail.part = 2;
     tail.parts = 3;
+    tail.sequence = 18446744073709551615U;
     tail.collector_id.fill(0x44);
     const std::string json = envelope_head(head) + entry_head("pg_stats", head.time, "app") + "}," +
                              entry_head("sysstat", head.time + 1, std::nullopt) + "}" +

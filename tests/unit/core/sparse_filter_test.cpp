@@ -214,7 +214,7 @@ TEST(SparseFilter, IsSmall) {
         filter.release();
     }
     EXPECT_EQ(filter.rows(), 500000U);
-    EXPECT_LT(filter.bytes(), size_t{11} << 20);
+    EXPECT_LT(filter.bytes(), size_t{15} << 20);
 }
 
 }  // namespace

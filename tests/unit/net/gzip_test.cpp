@@ -36,6 +36,29 @@ TEST(GzipWriter, JudgesReadIt) {
     }
 }
 
+TEST(GzipWriter, ItsLevelMayChangeOnTheWay) {
+    const testing::TemporaryFolder folder;
+    const std::string bytes = mixed_bytes(1'000'000);
+    std::string out;
+    GzipWriter writer(out, 6);
+    int level = 6;
+    for (size_t at = 0; at < bytes.size(); at += 77'777) {
+        writer.write(std::string_view(bytes).substr(at, 77'777));
+        level = level == 6 ? 1 : 6;
+        writer.set_level(level);
+        writer.set_level(level);
+    }
+    writer.finish();
+    testing::write_text(folder / "out.gz", out);
+    EXPECT_EQ(testing::run_command("gzip -t " + (folder / "out.gz")).status, 0);
+    testing::run_command("gzip -dc " + (folder / "out.gz") + " > " + (folder / "back"));
+    EXPECT_EQ(testing::read_text(folder / "back"), bytes);
+    const size_t small = gzip(bytes, 6).size();
+    const size_t large = gzip(bytes, 1).size();
+    EXPECT_LT(out.size(), large);
+    EXPECT_GT(out.size(), small);
+}
+
 TEST(GzipWriter, EmptyAndSeveralAtOnce) {
     std::string first;
     std::string second;

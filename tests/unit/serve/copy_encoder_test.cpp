@@ -9,7 +9,7 @@
 namespace pganalytics::serve {
 namespace {
 
-using namespace std::string_literals;
+using std::string_literals::operator""s;
 
 TEST(CopyEncoder, EachType) {
     CopyEncoder encoder;

@@ -12,7 +12,7 @@
 namespace pganalytics::serve {
 namespace {
 
-using namespace std::string_literals;
+using std::string_literals::operator""s;
 
 struct Outcome {
     int status = 0;  // 0: accepted, -1: incomplete

@@ -1,0 +1,111 @@
+// One cycle under way: rows come in as frames, go through the sparse filter and leave as
+// snapshots under way. Runs in `pganalytics ship`.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "pganalytics/core/full_schedule.hpp"
+#include "pganalytics/core/result.hpp"
+#include "pganalytics/core/ship_messages.hpp"
+#include "pganalytics/core/sparse_filter.hpp"
+#include "pganalytics/ship/host_reader.hpp"
+#include "pganalytics/ship/rowset_shapes.hpp"
+#include "pganalytics/ship/snapshot_writer.hpp"
+
+namespace pganalytics::ship {
+
+// How a rowset was read: for collect_now and the status.
+struct RowsetReport {
+    const Rowset* rowset = nullptr;
+    std::string datname;
+    uint64_t rows = 0;
+    uint64_t sent = 0;
+    uint64_t elapsed_us = 0;
+    bool complete = false;
+    std::string error;  // empty: none
+};
+
+enum class CycleUse : uint8_t {
+    kSend,     // filtered and written
+    kPreview,  // everything written, no state touched
+    kCount,    // read only: there is no hub to send it to
+};
+
+struct CycleOptions {
+    CycleBegin begin;
+    CycleUse use = CycleUse::kSend;
+    std::string plugin;  // preview of this one only; empty: all
+    SnapshotOptions snapshots;
+    size_t reading_limit = 0;  // bytes a rowset may take while it is read
+    int64_t now = 0;           // monotonic
+};
+
+class Cycle {
+  public:
+    // All of them outlive the cycle.
+    Cycle(CycleOptions options, const RowsetShapes& shapes, SparseFilter& filter,
+          FullSchedule& schedule);
+
+    // Errors are violations of the frames' grammar: the conversation is over then.
+    Status begin_rowset(const RowsetBegin& begin);
+    Status rows(std::string_view rows);
+    Status end_rowset(const RowsetEnd& end);
+    bool in_rowset() const { return shape_ != nullptr; }
+
+    void add_host_rowset(const HostRowset& read);
+    // The host's rowsets that are due, as far as they belong to this cycle.
+    std::vector<RowsetShape> host_shapes() const;
+
+    // The worker has sent everything.
+    void end(const CycleEnd& end);
+    bool ended() const { return ended_; }
+
+    const CycleBegin& begin() const { return options_.begin; }
+    CycleUse use() const { return options_.use; }
+    const std::vector<RowsetReport>& reports() const { return reports_; }
+    // Once it has ended and the host's rowsets are in.
+    std::unique_ptr<SnapshotWriter> take_writer();
+
+  private:
+    bool wanted(const Rowset& rowset) const;
+    void start(const RowsetShape& shape, uint32_t datid, std::string datname, int64_t time);
+    void add_row(std::string_view body);
+    void finish(bool complete, RowsetReport report);
+    void write(const RowsetShape& shape, const SparseFilter::Changes& changes,
+               RowsetReport& report);
+    void write_deferred();
+
+    // Rowsets of the server as a whole come between those of databases; they wait for the end, so
+    // that all of one type stand in one entry. They are small.
+    struct Deferred {
+        RowsetPart part;
+        std::vector<std::string> rows;
+        std::vector<std::string> gone;
+    };
+
+    CycleOptions options_;
+    const RowsetShapes& shapes_;
+    SparseFilter& filter_;
+    FullSchedule& schedule_;
+    std::unique_ptr<SparseFilter> preview_filter_;
+    std::unique_ptr<SnapshotWriter> writer_;
+    std::vector<Deferred> deferred_;
+    std::vector<RowsetReport> reports_;
+    bool ended_ = false;
+
+    // The rowset being read.
+    const RowsetShape* shape_ = nullptr;
+    uint32_t datid_ = 0;
+    std::string datname_;
+    int64_t time_ = 0;
+    bool skipped_ = false;  // counted only
+    bool malformed_ = false;
+    uint64_t not_taken_ = 0;  // rows beyond the limit
+};
+
+}  // namespace pganalytics::ship

@@ -1,0 +1,105 @@
+// `pganalytics ship`: the event loop between the collector worker's frames and the hub. One thread;
+// nothing in it blocks but the wait for events.
+//
+// A cycle: CycleBegin -> host's rowsets begin to be read beside it -> rowsets -> CycleEnd -> the
+// host's rowsets, or their absence after a while -> snapshots -> queue -> delivery. While an
+// enrolment is under way the newest cycle is held, unfinished, and gets its collector_id then;
+// without a hub cycles are only counted.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "pganalytics/core/full_schedule.hpp"
+#include "pganalytics/core/ship_messages.hpp"
+#include "pganalytics/core/sparse_filter.hpp"
+#include "pganalytics/host/files.hpp"
+#include "pganalytics/net/frame_socket.hpp"
+#include "pganalytics/ship/answers.hpp"
+#include "pganalytics/ship/cycle.hpp"
+#include "pganalytics/ship/host_reader.hpp"
+#include "pganalytics/ship/hub_link.hpp"
+#include "pganalytics/ship/push_waiters.hpp"
+#include "pganalytics/ship/snapshot_queue.hpp"
+#include "pganalytics/ship/status_report.hpp"
+
+namespace pganalytics::ship {
+
+class Shipper {
+  public:
+    Shipper();
+
+    // Until the worker ends the conversation. The process's exit status.
+    int run();
+
+  private:
+    void wait();
+    bool take_frames();
+    Status take(const Frame& frame);
+    Status take_settings(const ShipSettings& settings);
+    void take_facts(const ServerFacts& facts);
+    void take_request(const Request& request);
+    void take_register(const Request& request);
+    void set_up_state_directory();
+
+    Status begin_cycle(const CycleBegin& begin);
+    void begin_host_reading();
+    void end_cycle_where_due();
+    void finish_cycle();
+    void send_held_cycle();
+    void drop_held_cycle();
+    void lose(const std::vector<Snapshot>& lost);
+    void count(const Cycle& cycle);
+    void answer_collect_now(uint64_t request, const Cycle& cycle);
+
+    void serve_hub();
+    void take_link_change();
+    void take_delivery_event(const DeliveryEvent& event);
+    void take_enrolment_outcomes();
+    void fail_hopeless_waiters();
+    void answer_waiters();
+    std::string status_rows();
+    void log(LogLevel level, std::string_view cause, const Error& error);
+
+    int exit_status_ = 0;
+    Moment now_;
+    net::FrameSocket socket_;
+    Answers answers_;
+    PushWaiters waiters_;
+    std::map<uint64_t, Request> cycle_requests_;  // asked, their cycle not begun yet
+
+    std::optional<ShipSettings> settings_;
+    std::optional<ServerFacts> facts_;
+    std::optional<RowsetShapes> shapes_;
+    std::optional<host::FileLock> state_lock_;
+    std::optional<Error> state_problem_;
+
+    SparseFilter filter_;
+    FullSchedule schedule_;
+    std::unique_ptr<Cycle> cycle_;
+    HostReader volumes_;
+    bool awaits_volumes_ = false;  // the cycle under way
+    bool volumes_missed_ = false;
+    std::vector<HostRowset> host_rowsets_;  // read for it
+    int64_t host_deadline_ = 0;
+    uint64_t cycle_cpu_ = 0;  // of the process at its begin
+
+    Uuid incarnation_;
+    uint64_t next_sequence_ = 1;
+    size_t slice_bytes_ = kSliceBytes;
+    std::unique_ptr<SnapshotWriter> held_;  // waits for a collector_id
+    uint64_t held_request_ = 0;
+
+    MemoryQueue queue_;
+    HubLink link_;
+    int64_t refusal_full_at_ = 0;
+    bool was_failing_ = false;
+    ShipFigures figures_;
+};
+
+}  // namespace pganalytics::ship

@@ -1,0 +1,195 @@
+// A cycle under way (see the header). Runs in `pganalytics ship`.
+#include "pganalytics/ship/cycle.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace pganalytics::ship {
+
+namespace {
+
+constexpr int64_t kIncompleteAgain = 300 * 1'000'000L;
+
+Error grammar_error(std::string what) {
+    return make_error(sqlstate::kProtocolViolation,
+                      "frames from the collector are out of order: " + std::move(what));
+}
+
+}  // namespace
+
+Cycle::Cycle(CycleOptions options, const RowsetShapes& shapes, SparseFilter& filter,
+             FullSchedule& schedule)
+    : options_(std::move(options)), shapes_(shapes), filter_(filter), schedule_(schedule) {
+    if (options_.use == CycleUse::kCount) return;
+    writer_ = std::make_unique<SnapshotWriter>(options_.snapshots);
+    // Nobody chooses its rows to collide with another's here, so the key may be any.
+    if (options_.use == CycleUse::kPreview)
+        preview_filter_ = std::make_unique<SparseFilter>(SipKey{});
+}
+
+bool Cycle::wanted(const Rowset& rowset) const {
+    return options_.use != CycleUse::kCount &&
+           (options_.plugin.empty() || options_.plugin == rowset.plugin);
+}
+
+void Cycle::start(const RowsetShape& shape, uint32_t datid, std::string datname, int64_t time) {
+    shape_ = &shape;
+    datid_ = datid;
+    datname_ = std::move(datname);
+    time_ = time;
+    malformed_ = false;
+    not_taken_ = 0;
+    skipped_ = !wanted(*shape.rowset);
+    if (skipped_) return;
+    const RowsetGroup group{shape.number, datid};
+    SparseFilter& filter = preview_filter_ ? *preview_filter_ : filter_;
+    const bool full = preview_filter_ || schedule_.due(group, options_.now);
+    filter.begin(group, shape.columns.size(), shape.key_types(), full);
+}
+
+Status Cycle::begin_rowset(const RowsetBegin& begin) {
+    if (ended_ || in_rowset()) return grammar_error("a rowset begins within another");
+    const RowsetShape* shape = shapes_.find(begin.rowset);
+    if (shape == nullptr) return grammar_error("unknown rowset");
+    start(*shape, begin.datid, begin.datname, begin.time);
+    return {};
+}
+
+Status Cycle::rows(std::string_view rows) {
+    if (!in_rowset()) return grammar_error("rows outside of a rowset");
+    if (skipped_ || malformed_) return {};
+    RowReader reader(rows);
+    std::string_view body;
+    while (reader.next(body) && !malformed_) add_row(body);
+    malformed_ = malformed_ || !reader.ok();
+    return {};
+}
+
+void Cycle::add_row(std::string_view body) {
+    SparseFilter& filter = preview_filter_ ? *preview_filter_ : filter_;
+    if (filter.reading_bytes() > options_.reading_limit) {
+        ++not_taken_;
+        return;
+    }
+    malformed_ = !filter.add(body);
+}
+
+Status Cycle::end_rowset(const RowsetEnd& end) {
+    if (!in_rowset()) return grammar_error("a rowset ends that was not begun");
+    RowsetReport report;
+    report.rows = end.rows;
+    report.elapsed_us = end.elapsed_us;
+    if (!end.sqlstate.empty() || !end.message.empty())
+        report.error = end.message + " (" + end.sqlstate + ")";
+    finish(end.complete, std::move(report));
+    return {};
+}
+
+void Cycle::finish(bool complete, RowsetReport report) {
+    const RowsetShape& shape = *std::exchange(shape_, nullptr);
+    report.rowset = shape.rowset;
+    report.datname = datname_;
+    report.complete = complete;
+    SparseFilter& filter = preview_filter_ ? *preview_filter_ : filter_;
+    if (malformed_) {
+        filter.abandon();
+        report.complete = false;
+        report.error = "malformed row";
+    } else if (!skipped_) {
+        if (not_taken_ > 0) {
+            report.complete = false;
+            report.error =
+                std::to_string(not_taken_) + " rows beyond what pganalytics.memory_limit allows";
+        }
+        const SparseFilter::Changes changes = filter.end(report.complete);
+        report.sent = changes.rows.size();
+        if (changes.anything) write(shape, changes, report);
+        filter.release();
+    }
+    reports_.push_back(std::move(report));
+}
+
+void Cycle::write(const RowsetShape& shape, const SparseFilter::Changes& changes,
+                  RowsetReport& report) {
+    RowsetPart part;
+    part.group = {shape.number, datid_};
+    part.type = shape.rowset->plugin;
+    part.name = shape.rowset->name;
+    if (shape.rowset->scope == Scope::kDatabase) part.datname = datname_;
+    part.time = time_;
+    part.columns = shape.columns;
+    part.keys = shape.keys;
+    part.full = changes.full;
+    part.complete = report.complete;
+    part.rows = changes.rows;
+    part.gone = changes.gone;
+    bool well_formed = true;
+    if (shape.rowset->scope == Scope::kCluster) {
+        deferred_.push_back({part,
+                             {changes.rows.begin(), changes.rows.end()},
+                             {changes.gone.begin(), changes.gone.end()}});
+    } else {
+        well_formed = writer_->add(part);
+    }
+    if (!well_formed) report.error = "malformed row";
+    if (preview_filter_) return;
+    if (changes.full) schedule_.sent(part.group, options_.now);
+    // What could not be read is tried again before a whole interval has passed.
+    if (changes.full && !report.complete)
+        schedule_.require(part.group, options_.now + kIncompleteAgain);
+    if (!well_formed) schedule_.require(part.group);
+}
+
+void Cycle::write_deferred() {
+    std::stable_sort(deferred_.begin(), deferred_.end(), [](const Deferred& a, const Deferred& b) {
+        return a.part.group.rowset < b.part.group.rowset;
+    });
+    for (Deferred& deferred : deferred_) {
+        const std::vector<std::string_view> rows(deferred.rows.begin(), deferred.rows.end());
+        const std::vector<std::string_view> gone(deferred.gone.begin(), deferred.gone.end());
+        deferred.part.rows = rows;
+        deferred.part.gone = gone;
+        if (!writer_->add(deferred.part) && !preview_filter_)
+            schedule_.require(deferred.part.group);
+    }
+    deferred_.clear();
+}
+
+std::unique_ptr<SnapshotWriter> Cycle::take_writer() {
+    write_deferred();
+    return std::move(writer_);
+}
+
+std::vector<RowsetShape> Cycle::host_shapes() const {
+    std::vector<RowsetShape> due;
+    for (const uint16_t number : options_.begin.host_rowsets) {
+        const RowsetShape* shape = shapes_.find(number);
+        if (shape != nullptr && shape->rowset->scope == Scope::kHost) due.push_back(*shape);
+    }
+    return due;
+}
+
+void Cycle::add_host_rowset(const HostRowset& read) {
+    const RowsetShape* shape = shapes_.find(read.number);
+    if (shape == nullptr || in_rowset()) return;
+    start(*shape, 0, {}, read.time);
+    if (!skipped_) {
+        RowReader reader(read.rows);
+        std::string_view body;
+        while (reader.next(body) && !malformed_) add_row(body);
+    }
+    RowsetReport report;
+    report.rows = read.count;
+    report.elapsed_us = read.elapsed_us;
+    if (read.error) report.error = read.error->message;
+    finish(!read.error, std::move(report));
+}
+
+void Cycle::end(const CycleEnd& end) {
+    ended_ = true;
+    if (options_.use != CycleUse::kSend) return;
+    filter_.keep_databases(end.databases);
+    schedule_.keep_databases(end.databases);
+}
+
+}  // namespace pganalytics::ship

@@ -1,0 +1,62 @@
+// JSON from outside, by RapidJSON (see the header). Runs in ship and register.
+#include "pganalytics/ship/json_object.hpp"
+
+#include <rapidjson/document.h>
+
+#include <utility>
+
+namespace pganalytics::ship {
+
+struct JsonObject::State {
+    rapidjson::Document document;
+
+    const rapidjson::Value* find(std::string_view path) const {
+        const rapidjson::Value* value = &document;
+        while (!path.empty()) {
+            const std::string_view name = path.substr(0, path.find('.'));
+            path.remove_prefix(std::min(name.size() + 1, path.size()));
+            if (!value->IsObject()) return nullptr;
+            const rapidjson::Value key(
+                rapidjson::StringRef(name.data(), static_cast<rapidjson::SizeType>(name.size())));
+            const auto member = value->FindMember(key);
+            if (member == value->MemberEnd()) return nullptr;
+            value = &member->value;
+        }
+        return value;
+    }
+};
+
+JsonObject::JsonObject(std::unique_ptr<State> state) : state_(std::move(state)) {}
+JsonObject::~JsonObject() = default;
+JsonObject::JsonObject(JsonObject&&) noexcept = default;
+JsonObject& JsonObject::operator=(JsonObject&&) noexcept = default;
+
+std::optional<JsonObject> JsonObject::parse(std::string_view json) {
+    auto state = std::make_unique<State>();
+    constexpr unsigned kFlags = rapidjson::kParseIterativeFlag |
+                                rapidjson::kParseValidateEncodingFlag |
+                                rapidjson::kParseFullPrecisionFlag;
+    state->document.Parse<kFlags>(json.data(), json.size());
+    if (state->document.HasParseError() || !state->document.IsObject()) return std::nullopt;
+    return JsonObject(std::move(state));
+}
+
+std::optional<std::string> JsonObject::text(std::string_view path) const {
+    const rapidjson::Value* value = state_->find(path);
+    if (value == nullptr || !value->IsString()) return std::nullopt;
+    return std::string(value->GetString(), value->GetStringLength());
+}
+
+std::optional<uint64_t> JsonObject::number(std::string_view path) const {
+    const rapidjson::Value* value = state_->find(path);
+    if (value == nullptr || !value->IsUint64()) return std::nullopt;
+    return value->GetUint64();
+}
+
+std::optional<bool> JsonObject::boolean(std::string_view path) const {
+    const rapidjson::Value* value = state_->find(path);
+    if (value == nullptr || !value->IsBool()) return std::nullopt;
+    return value->GetBool();
+}
+
+}  // namespace pganalytics::ship

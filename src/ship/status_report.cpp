@@ -1,0 +1,171 @@
+// The program's part of pganalytics_status() (see the header). Runs in `pganalytics ship`.
+#include "pganalytics/ship/status_report.hpp"
+
+#include "pganalytics/core/row_format.hpp"
+#include "pganalytics/core/ship_messages.hpp"
+#include "pganalytics/core/time_text.hpp"
+#include "pganalytics/host/process.hpp"
+#include "pganalytics/net/certificate.hpp"
+
+namespace pganalytics::ship {
+
+namespace {
+
+class Table {
+  public:
+    explicit Table(std::string_view component) : component_(component) {}
+
+    void component(std::string_view name) { component_ = name; }
+    void text(std::string_view name, std::string_view value, std::string_view note = {}) {
+        row(name, value, {}, note);
+    }
+    void number(std::string_view name, uint64_t value, std::string_view unit = {},
+                std::string_view note = {}) {
+        row(name, std::to_string(value), unit, note);
+    }
+    void time(std::string_view name, int64_t value, std::string_view note = {}) {
+        std::string text;
+        if (value == 0 || !append_time(text, value)) text = "never";
+        row(name, text, {}, note);
+    }
+    std::string take() { return rows_.take(); }
+
+  private:
+    void row(std::string_view name, std::string_view value, std::string_view unit,
+             std::string_view note) {
+        rows_.begin();
+        for (const std::string_view field : {component_, name, value, unit, note}) {
+            if (field.empty()) {
+                rows_.null();
+            } else {
+                rows_.text(field);
+            }
+        }
+        rows_.end();
+    }
+    std::string_view component_;
+    RowBuilder rows_{answer_types(RequestKind::kStatus)};
+};
+
+std::string advice(const Error& error) {
+    if (error.detail.empty() || error.hint.empty()) return error.detail + error.hint;
+    return error.detail + " " + error.hint;
+}
+
+void describe_certificate(Table& table, const Identity& identity, int64_t now) {
+    const Result<net::Certificate> certificate = net::parse_certificate(identity.certificate_pem);
+    if (!certificate) return table.text("certificate", "unreadable", certificate.error().message);
+    const int64_t end = net::certificate_not_after(**certificate) * kMicrosecondsPerSecond;
+    table.time("certificate_expires_at", end,
+               end < now ? "It has expired: enrol this server again." : "");
+}
+
+void describe_hub(Table& table, const StatusSource& source) {
+    const HubLink& link = source.link;
+    const DeliveryFigures& delivery = link.delivery().figures();
+    const bool failing = delivery.last_failure > delivery.last_success;
+    table.component("hub");
+    if (link.enrolling()) {
+        table.text("state", "enrolling");
+    } else if (!link.identity()) {
+        const Error problem = link.problem();
+        table.text("state", "not enrolled", problem.message + ". " + advice(problem));
+    } else {
+        table.text("state", failing ? "failing" : "enrolled");
+    }
+    if (link.identity()) {
+        table.text("url", link.hub_url());
+        table.text("collector_id", uuid_text(link.identity()->collector_id),
+                   link.identity()->self_enrolled ? "Enrolled with this server's own hub." : "");
+        describe_certificate(table, *link.identity(), source.now.wall);
+    }
+    table.time("last_success", delivery.last_success);
+    if (failing) table.text("last_error", delivery.last_error.message, advice(delivery.last_error));
+    if (delivery.last_failure != 0) table.time("last_failure", delivery.last_failure);
+    const std::optional<int64_t> due = link.delivery().due();
+    if (failing && due && *due > source.now.monotonic)
+        table.time("next_try", source.now.wall + *due - source.now.monotonic);
+}
+
+void describe_delivery(Table& table, const StatusSource& source) {
+    const DeliveryFigures& delivery = source.link.delivery().figures();
+    table.component("delivery");
+    table.number("attempts", delivery.attempts, "requests");
+    table.number("acknowledged", delivery.delivered, "snapshots");
+    table.number("duplicates", delivery.duplicates, "snapshots",
+                 "Sent twice because an answer was lost; stored once.");
+    table.number("rows", delivery.rows, "rows");
+    table.number("bytes_json", delivery.bytes_json, "bytes");
+    table.number("bytes_gzip", delivery.bytes_gzip, "bytes");
+    table.number("token_renewals", delivery.token_renewals, "requests");
+    table.number("handshakes", delivery.handshakes, "connections");
+    table.component("queue");
+    table.number("snapshots", source.queue.snapshots(), "snapshots");
+    table.number("bytes", source.queue.bytes(), "bytes");
+    table.number("limit", source.queue.limit(), "bytes", "In memory: a restart sends all anew.");
+    if (source.queue.front() != nullptr) table.time("oldest", source.queue.front()->time);
+}
+
+void describe_losses(Table& table, std::string_view component, const Losses& losses,
+                     std::string_view note) {
+    table.component(component);
+    table.number("snapshots", losses.snapshots, "snapshots", note);
+    if (losses.snapshots == 0) return;
+    table.number("rows", losses.rows, "rows");
+    table.number("bytes_json", losses.bytes, "bytes");
+    table.time("first", losses.first_time);
+    table.time("last", losses.last_time);
+}
+
+void describe_cycles(Table& table, const StatusSource& source) {
+    const ShipFigures& figures = source.figures;
+    table.component("cycles");
+    table.number("read", figures.cycles, "cycles");
+    table.number("not_sent", figures.cycles_not_sent, "cycles",
+                 "There was no hub to send them to.");
+    table.number("rows_read", figures.rows_read, "rows");
+    table.number("rows_sent", figures.rows_sent, "rows");
+    table.number("rowset_errors", figures.rowset_errors, "rowsets", figures.last_rowset_error);
+    table.number("host_readings_missed", figures.host_readings_missed, "readings");
+    table.number("last_cpu", figures.cycle_cpu_us, "microseconds");
+    table.component("filter");
+    table.number("rows", source.filter.rows(), "rows");
+    table.number("bytes", source.filter.bytes(), "bytes");
+    table.component("pg_log");
+    table.text("state", "declared, no rows", "Log events are not collected yet.");
+}
+
+void describe_program(Table& table, const StatusSource& source) {
+    const host::SelfUsage usage = host::self_usage();
+    table.component("program");
+    table.text("incarnation", uuid_text(source.incarnation));
+    table.number("sequence", source.next_sequence - 1);
+    table.number("cpu", usage.cpu_us, "microseconds");
+    table.number("resident", usage.resident_bytes, "bytes");
+    table.number("private_dirty", usage.private_dirty_bytes, "bytes");
+    table.text("libraries", net::https_library_text());
+    table.component("state_directory");
+    table.text("path", source.state_directory);
+    if (source.state_problem) {
+        table.text("state", "not usable",
+                   source.state_problem->message + ". " + advice(*source.state_problem));
+    } else {
+        table.text("state", "usable");
+    }
+}
+
+}  // namespace
+
+std::string status_report(const StatusSource& source) {
+    Table table("hub");
+    describe_hub(table, source);
+    describe_delivery(table, source);
+    describe_losses(table, "dropped", source.figures.dropped, "The queue had no room.");
+    describe_losses(table, "set_aside", source.link.delivery().figures().set_aside,
+                    "The hub refused them for good.");
+    describe_cycles(table, source);
+    describe_program(table, source);
+    return table.take();
+}
+
+}  // namespace pganalytics::ship
