@@ -4,7 +4,7 @@
 WARNINGS := -Wall -Wextra -Wshadow -Wconversion
 # GCC 12 warns of its own library's std::string (its bug 105651), mended in 13.
 ifneq ($(filter 12.%,$(shell $(CXX) -dumpfullversion 2>/dev/null)),)
-WARNINGS += -Wno-restrict
+CXX_QUIRKS := -Wno-restrict
 endif
 ifdef WERROR
 WARNINGS += -Werror

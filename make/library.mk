@@ -39,7 +39,7 @@ library_cppflags += '-DPGDLLEXPORT=__attribute__((visibility("default")))'
 endif
 
 library_cxxflags := $(filter-out -W%,$(CXXFLAGS)) -std=c++20 -fPIC -fvisibility=hidden \
-    -fvisibility-inlines-hidden -fstack-protector-strong $(WARNINGS) -Wno-register $(PREFIX_MAP) \
+    -fvisibility-inlines-hidden -fstack-protector-strong $(WARNINGS) $(CXX_QUIRKS) -Wno-register $(PREFIX_MAP) \
     $(EXTRA_CXXFLAGS)
 comma := ,
 # Exported is what src/pg/exports.map names; make lint holds it against the SQL script.

@@ -4,7 +4,7 @@
 UNIT_LAYERS := $(filter-out program,$(PROGRAM_LAYERS))
 unit_dir := $(BUILD)/unit
 
-unit_flags := -std=c++20 -O1 -g $(WARNINGS) -Iinclude -Itests/unit -pthread \
+unit_flags := -std=c++20 -O1 -g $(WARNINGS) $(CXX_QUIRKS) -Iinclude -Itests/unit -pthread \
     -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer \
     -D_GLIBCXX_ASSERTIONS $(PREFIX_MAP)
 unit_compile = $(CXX) $(unit_flags) $(CXXFLAGS) $(EXTRA_CXXFLAGS)

@@ -1,4 +1,5 @@
-// The SQL functions of the hub's side; module.cpp exports them under their SQL names. Run in sessions.
+// The SQL functions of the hub's side; module.cpp exports them under their SQL names. Run in
+// sessions.
 #pragma once
 
 #include "pganalytics/pg/postgres.hpp"

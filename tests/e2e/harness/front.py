@@ -1,6 +1,7 @@
 """`pganalytics serve` alone, with the test in the place of the hub worker: for what the real worker would never make
 it do. Everything else is tested with a real hub."""
 
+import contextlib
 import dataclasses
 import gzip
 import hashlib
@@ -224,7 +225,8 @@ class Front:
                     self.send(frames.HEARTBEAT, frames.varint(next(self.beats)))
                 except OSError:
                     return
-            time.sleep(0.5)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(0.5)
 
     def _read(self) -> None:
         buffer = bytearray()
