@@ -1,0 +1,182 @@
+"""What arrived in the hub, held value by value against what plain SQL and /proc say in the same quiet
+moment."""
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg.sql
+import pytest
+
+from harness import Hub, wait_until
+from harness.world import World
+
+# Counters that our own visits move.
+OURS = "schemaname not in ('pg_catalog', 'pg_toast', 'information_schema')"
+
+
+@pytest.fixture(scope="module")
+def quiet(module_world: World) -> Iterator[Hub]:
+    """A hub whose databases stand still: cycles by hand only."""
+    hub = module_world.hub(
+        "quiet", {"pganalytics.collect_interval": "1h", "autovacuum": "off", "track_io_timing": "on"}
+    )
+    hub.execute('create database "Odd "" name 🐘"')
+    for database in ("postgres", 'Odd " name 🐘'):
+        hub.psql(
+            "-v", "ON_ERROR_STOP=1", "-d", database, input='''
+create schema "S p""ace";
+create table "S p""ace"."Täb" (id int primary key, t text);
+create table wide (a int, b text) with (fillfactor = 70, autovacuum_enabled = off);
+create index "i n" on wide (b) where a > 10;
+create table parted (day date) partition by range (day);
+create table parted_1 partition of parted for values from ('2026-01-01') to ('2027-01-01');
+create materialized view summary as select 1 as one;
+insert into "S p""ace"."Täb" select g, repeat('x', 3000) from generate_series(1, 200) g;
+insert into wide select g, g::text from generate_series(1, 5000) g;
+update wide set b = b || 'x' where a < 100;
+delete from wide where a > 4900;
+set enable_seqscan = off;
+select count(*) from wide where a > 10 and b = '17';
+vacuum analyze wide;
+analyze "S p""ace"."Täb";
+''')
+    yield hub
+
+
+def collect(hub: Hub) -> None:
+    assert hub.query("select * from pganalytics_push_now('30 s')")
+
+
+def latest(hub: Hub, rowset: str, key: str, where: str = "true") -> dict[Any, dict[str, Any]]:
+    return {row[key]: row for row in hub.stored(rowset, where=where)}
+
+
+def compare(
+    stored: dict[Any, dict[str, Any]], expected: list[dict[str, Any]], key: str, ignore: set[str]
+) -> int:
+    compared = 0
+    for row in expected:
+        assert row[key] in stored, f"{key} {row[key]} did not arrive"
+        arrived = stored[row[key]]
+        for name, value in row.items():
+            if name in ignore or name not in arrived:
+                continue
+            assert arrived[name] == value, f"{name} of {row}: {arrived[name]!r} is not {value!r}"
+            compared += 1
+    return compared
+
+
+@pytest.mark.parametrize("database", ["postgres", 'Odd " name 🐘'])
+def test_tables_and_indexes(quiet: Hub, database: str) -> None:
+    def agree() -> bool:
+        """Statistics reach shared memory a moment after the work: then both sides stand still."""
+        collect(quiet)
+        datid = quiet.value("select oid::bigint from pg_database where datname = %s", (database,))
+        where = f"datid = {datid}"
+        tables = quiet.rows(
+            f"select * from pg_stat_all_tables natural join pg_statio_all_tables"
+            f" where {OURS} and schemaname <> 'pganalytics'",
+            dbname=database,
+        )
+        stored = latest(quiet, "pg_stats_tables", "relid", where)
+        assert {row["datname"] for row in stored.values()} == {database}
+        assert compare(stored, tables, "relid", set()) > 20 * len(tables) > 0
+        indexes = quiet.rows(
+            "select * from pg_stat_all_indexes natural join pg_statio_all_indexes"
+            f" where {OURS} and schemaname <> 'pganalytics'",
+            dbname=database,
+        )
+        found = latest(quiet, "pg_stats_indexes", "indexrelid", where)
+        assert compare(found, indexes, "indexrelid", set()) >= 5 * len(indexes) > 0
+        return True
+
+    quiet.query("select pg_stat_clear_snapshot()", dbname=database)
+    wait_until(lambda: _holds(agree), 60, "both sides agree")
+
+
+def _holds(check: Any) -> bool:
+    try:
+        return bool(check())
+    except AssertionError:
+        if os.environ.get("PGANALYTICS_VERBOSE"):
+            raise
+        return False
+
+
+def test_relations(quiet: Hub) -> None:
+    collect(quiet)
+    stored = latest(quiet, "pg_stats_relations", "relid", "datname = 'postgres'")
+    expected = quiet.rows(
+        "select oid as relid, case when relkind not in ('p', 'I') then relpages end::bigint as relpages,"
+        " nullif(reltuples, -1)::float8 as reltuples,"
+        " case when relkind in ('r', 'm', 't') then relallvisible end::bigint as relallvisible,"
+        " relkind::text, relpersistence::text, relispartition from pg_class"
+        " where relpersistence <> 't' and relkind in ('r', 'i', 'm', 't', 'p', 'I', 'S')"
+        " and relname in ('wide', 'i n', 'Täb', 'parted', 'parted_1', 'summary')"
+    )
+    assert len(expected) == 6
+    assert compare(stored, expected, "relid", set()) >= 20
+
+
+def test_server_and_databases(quiet: Hub) -> None:
+    collect(quiet)
+    server = quiet.stored("pg_stats_server")[-1]
+    started = quiet.value("select pg_postmaster_start_time()")
+    assert started in server.values()
+    assert quiet.value("show server_version_num") in map(str, server.values())
+    stored = latest(quiet, "pg_stats_databases", "datid")
+    frozen = quiet.rows(
+        "select oid as datid, datname, datconnlimit, datfrozenxid::text::bigint as datfrozenxid,"
+        " datminmxid::text::bigint as datminmxid from pg_database"
+    )
+    assert compare(stored, frozen, "datid", set()) >= 4 * len(frozen)
+
+
+def test_host_figures(quiet: Hub) -> None:
+    def proc(path: str) -> dict[str, list[str]]:
+        with open(path, encoding="utf-8") as file:
+            return {line.split()[0].rstrip(":"): line.split()[1:] for line in file if line.strip()}
+
+    before = proc("/proc/stat")
+    collect(quiet)
+    after = proc("/proc/stat")
+    cpus = {row["cpu"]: row for row in quiet.stored("sysstat_cpu")}
+    assert {"all"} | {name[3:] for name in before if name[:3] == "cpu" and name != "cpu"} <= {
+        "all" if name == "all" else name.removeprefix("cpu") for name in cpus
+    }
+    for name, column in (("user", 0), ("nice", 1), ("system", 2), ("idle", 3), ("iowait", 4), ("steal", 7)):
+        low, high = int(before["cpu"][column]), int(after["cpu"][column])
+        assert low <= cpus["all"][f"{name}_ticks"] <= high, name
+    memory = quiet.stored("sysstat_memory")[-1]
+    total = int(proc("/proc/meminfo")["MemTotal"][0]) * 1024
+    assert total in memory.values()
+
+
+def test_filesystems(quiet: Hub) -> None:
+    collect(quiet)
+    rows = quiet.stored("disk_usage_filesystems")
+    data = os.statvfs(quiet.data)
+    mount = os.path.realpath(quiet.data)
+    while not os.path.ismount(mount):
+        mount = os.path.dirname(mount)
+    mine = [row for row in rows if mount in row.values()]
+    assert mine, f"{mount} is not among {rows}"
+    assert data.f_blocks * data.f_frsize in mine[-1].values()
+    assert data.f_files in mine[-1].values()
+
+
+def test_views_show_what_is_there_now(quiet: Hub) -> None:
+    quiet.execute("create table short_lived (a int)")
+    collect(quiet)
+    names = "select relname from pganalytics.current_tables where datname = 'postgres'"
+    assert ("short_lived",) in quiet.query(names)
+    quiet.execute("drop table short_lived")
+    collect(quiet)
+    assert ("short_lived",) not in quiet.query(names)
+    assert ("wide",) in quiet.query(names)
+    listed = {row[0] for row in quiet.query("select datname from pganalytics.current_databases")}
+    assert {'Odd " name 🐘', "postgres"} <= listed
+    indexes = "select count(*) from pganalytics.current_indexes where datname = 'postgres'"
+    assert quiet.value(indexes) > 0
+    assert quiet.value("select count(*) from pganalytics.servers") == 1
