@@ -160,14 +160,15 @@ def test_senders_and_slots(catalog: Catalog, pair: tuple[Server, Server]) -> Non
         def slots() -> list[Row]:
             return rows_of(
                 session,
-                "select *, xmin::text::bigint, catalog_xmin::text::bigint from pg_replication_slots"
-                " order by slot_name",
+                "select *, xmin::text::bigint as slot_xmin, catalog_xmin::text::bigint as catalog_xmin"
+                " from pg_replication_slots",
             )
 
         ours, reference = undisturbed(slots, lambda: catalog.keyed(session, "pg_replication.slots"))
         assert sorted(ours) == ["logical", "physical"]
         for one in reference:
-            same(ours[one["slot_name"]], one, list(one), one["slot_name"])
+            # No column of a table can be named xmin.
+            same(ours[one["slot_name"]], one, [c for c in one if c != "xmin"], one["slot_name"])
         assert ours["physical"]["active_pid"] and ours["physical"]["restart_lsn"]
         assert ours["logical"]["catalog_xmin"] and ours["logical"]["confirmed_flush_lsn"]
 
