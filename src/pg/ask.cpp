@@ -1,6 +1,7 @@
 // A session asks the collector (see the header). Runs in sessions.
 #include "pganalytics/pg/ask.hpp"
 
+#include "pganalytics/pg/compat.hpp"
 #include "pganalytics/pg/guard.hpp"
 #include "pganalytics/pg/request_channel.hpp"
 #include "pganalytics/pg/shared_state.hpp"
@@ -179,6 +180,9 @@ Step receive_message(shm_mq_handle* queue, StringInfo answer, FlatError* error) 
 
 bool wait_for_answer(const Question& question, const Held& held, shm_mq_handle* queue,
                      StringInfo answer, FlatError* error) {
+    // (not by its initialiser, which an ERROR would leave half done for ever)
+    static uint32 answer_wait_event = 0;
+    if (answer_wait_event == 0) answer_wait_event = wait_event("PganalyticsAnswer");
     const TimestampTz deadline =
         TimestampTzPlusMilliseconds(GetCurrentTimestamp(), question.timeout_ms);
     while (true) {
@@ -198,7 +202,7 @@ bool wait_for_answer(const Question& question, const Held& held, shm_mq_handle* 
             return false;
         }
         WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-                  std::min<long>(left, kLookMs), PG_WAIT_EXTENSION);
+                  std::min<long>(left, kLookMs), answer_wait_event);
         ResetLatch(MyLatch);
         CHECK_FOR_INTERRUPTS();
     }

@@ -44,6 +44,7 @@ struct Visitor {
 Visitor* visitor = nullptr;
 VisitReport* report = nullptr;
 shm_mq_handle* queue = nullptr;
+uint32 send_wait_event = 0;
 static emit_log_hook_type previous_log_hook = nullptr;
 
 uint64_t process_cpu_us() {
@@ -128,7 +129,7 @@ Sent try_send(const char* bytes, size_t size) {
     const int64_t left = left_us();
     if (result == SHM_MQ_DETACHED || left <= 0) return Sent::kNever;
     WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, left / 1000 + 1,
-              PG_WAIT_EXTENSION);
+              send_wait_event);
     ResetLatch(MyLatch);
     CHECK_FOR_INTERRUPTS();
     return Sent::kWait;
@@ -309,6 +310,7 @@ void run_visitor(Datum segment) {
     on_proc_exit(leave_quietly, 0);
     start_worker_signals();
     attach(segment);
+    send_wait_event = wait_event("PganalyticsVisitorSend");
     previous_log_hook = emit_log_hook;
     emit_log_hook = keep_error;
     before_shmem_exit(close_report, 0);

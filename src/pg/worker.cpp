@@ -19,7 +19,11 @@ constexpr int kLongestWaitMs = 60000;
 constexpr int kAfterExceptionMs = 1000;
 constexpr int kEvents = 4;
 
+// As pg_stat_activity names it.
+uint32 main_wait_event = 0;
+
 WaitEventSet* make_wait_set(int wait_fd) {
+    main_wait_event = wait_event("PganalyticsMain");
     WaitEventSet* set = make_wait_event_set(kEvents);
     AddWaitEventToSet(set, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, nullptr);
     AddWaitEventToSet(set, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, nullptr, nullptr);
@@ -30,7 +34,7 @@ WaitEventSet* make_wait_set(int wait_fd) {
 // May raise ERROR (a cancel) or FATAL (SIGTERM).
 void wait_once(WaitEventSet* set, int timeout_ms, Wakeup* wakeup) {
     WaitEvent events[kEvents];
-    const int count = WaitEventSetWait(set, timeout_ms, events, kEvents, PG_WAIT_EXTENSION);
+    const int count = WaitEventSetWait(set, timeout_ms, events, kEvents, main_wait_event);
     for (int i = 0; i < count; ++i) {
         if ((events[i].events & WL_LATCH_SET) != 0) wakeup->latch = true;
         if ((events[i].events & WL_SOCKET_READABLE) != 0) wakeup->readable = true;
