@@ -29,7 +29,7 @@ class Collector {
     }
 
     int wait_fd() const { return program_.wait_fd(); }
-    int step();
+    int step(const Wakeup& wakeup);
     void stop() {
         cycle_.stop();
         program_.stop_now();
@@ -228,7 +228,8 @@ void Collector::publish() {
     shared.figures = figures_;
 }
 
-int Collector::step() {
+int Collector::step(const Wakeup& wakeup) {
+    if (wakeup.reloaded) briefing_.settings_reloaded();
     const int64_t now_us = monotonic_us();
     int wait_ms = serve_program(now_us);
     take_requests();
@@ -246,7 +247,7 @@ int Collector::step() {
     return wait_ms;
 }
 
-int step_collector(const Wakeup&) { return collector->step(); }
+int step_collector(const Wakeup& wakeup) { return collector->step(wakeup); }
 
 // --- the worker's life
 

@@ -71,6 +71,11 @@ ServerFacts server_facts() {
 
 std::vector<std::string> ShipBriefing::due_frames() {
     std::vector<std::string> due;
+    // Promotion tells nobody.
+    const bool in_recovery = RecoveryInProgress();
+    if (!look_again_ && in_recovery == in_recovery_) return due;
+    look_again_ = false;
+    in_recovery_ = in_recovery;
     std::string frame = make_frame(ship_settings());
     if (frame != sent_settings_) {
         due.push_back(frame);

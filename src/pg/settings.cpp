@@ -1,8 +1,6 @@
 // The settings (see the header). Runs in the postmaster and in every process of the server: check
-// hooks look at the form of a text and nothing else, assign hooks set a flag.
+// hooks look at the form of a text and nothing else.
 #include "pganalytics/pg/settings.hpp"
-
-#include <csignal>
 
 #include "pganalytics/core/name_patterns.hpp"
 #include "pganalytics/core/setting_forms.hpp"
@@ -64,8 +62,6 @@ Settings values = {
     .statement_timeout = 5000,
     .visit_timeout = 2000,
 };
-
-volatile std::sig_atomic_t changed = 1;
 
 const config_enum_entry kQueryTextOptions[] = {
     {"none", kQueryTextNone, false},
@@ -154,10 +150,6 @@ bool check_sample_interval(int* value, void**, GucSource) {
     GUC_check_errdetail("The interval is 0 (off) or 100 ms and more.");
     return false;
 }
-
-void bool_assigned(bool, void*) { changed = 1; }
-void int_assigned(int, void*) { changed = 1; }
-void text_assigned(const char*, void*) { changed = 1; }
 
 // --- the table
 
@@ -317,36 +309,30 @@ constexpr bool is_sorted_by_name() {
 }
 static_assert(is_sorted_by_name());
 
-constexpr std::array<const char*, kCount> kNames = [] {
-    std::array<const char*, kCount> names{};
-    for (size_t i = 0; i < kCount; ++i) names[i] = kDefinitions[i].name;
-    return names;
-}();
-
 void define(const Definition& d) {
     switch (d.type) {
         case Type::kBool: {
             auto* variable = static_cast<bool*>(d.variable);
             DefineCustomBoolVariable(d.name, d.help, nullptr, variable, *variable, d.context,
-                                     d.flags, nullptr, bool_assigned, nullptr);
+                                     d.flags, nullptr, nullptr, nullptr);
             break;
         }
         case Type::kInt: {
             auto* variable = static_cast<int*>(d.variable);
             DefineCustomIntVariable(d.name, d.help, nullptr, variable, *variable, d.least, d.most,
-                                    d.context, d.flags, d.check_int, int_assigned, nullptr);
+                                    d.context, d.flags, d.check_int, nullptr, nullptr);
             break;
         }
         case Type::kText: {
             auto* variable = static_cast<char**>(d.variable);
             DefineCustomStringVariable(d.name, d.help, nullptr, variable, *variable, d.context,
-                                       d.flags, d.check_text, text_assigned, nullptr);
+                                       d.flags, d.check_text, nullptr, nullptr);
             break;
         }
         case Type::kEnum: {
             auto* variable = static_cast<int*>(d.variable);
             DefineCustomEnumVariable(d.name, d.help, nullptr, variable, *variable, d.options,
-                                     d.context, d.flags, nullptr, int_assigned, nullptr);
+                                     d.context, d.flags, nullptr, nullptr, nullptr);
             break;
         }
     }
@@ -363,17 +349,9 @@ void define_settings(bool preloading) {
     reserve_setting_prefix("pganalytics");
 }
 
-bool take_settings_changed() {
-    const bool was = changed != 0;
-    changed = 0;
-    return was;
-}
-
 std::string state_directory() {
     if (values.state_directory[0] != '\0') return values.state_directory;
     return std::string(DataDir) + ".pganalytics";
 }
-
-std::span<const char* const> setting_names() { return kNames; }
 
 }  // namespace pganalytics::pg
