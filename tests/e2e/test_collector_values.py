@@ -1,0 +1,239 @@
+"""What the collector reads where a database is unlike others: encodings, and an owner who has set
+everything wrongly and left traps. Seen through pganalytics_preview()."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pytest
+
+from harness import Server, World, wait_until
+
+Rows = list[dict[str, Any]]
+
+
+def preview(server: Server, plugin: str | None = None, dbname: str = "postgres") -> list[Any]:
+    text = server.value("select pganalytics_preview(%s)::text", (plugin,), dbname)
+    envelope = json.loads(text)
+    return envelope if isinstance(envelope, list) else [envelope]
+
+
+def rows_of(envelopes: list[Any], plugin: str, rowset: str, datname: str | None = None) -> Rows:
+    """Rows of a rowset of a database, from the columns."""
+    rows: Rows = []
+    for envelope in envelopes:
+        for metric in envelope["metrics"]:
+            if metric["type"] != plugin or metric.get("datname") != datname or rowset not in metric:
+                continue
+            assert metric[rowset]["complete"], metric
+            columns = metric[rowset]["columns"]
+            rows += [dict(zip(columns, values)) for values in zip(*columns.values())]
+    return rows
+
+
+@pytest.fixture(scope="module")
+def server(module_world: World) -> Server:
+    server = module_world.server("collector", {"pganalytics.collect_interval": "1h"})
+    server.execute("create extension pganalytics")
+    wait_until(lambda: server.programs().get("ship"), 10, "ship")
+    return server
+
+
+@pytest.fixture
+def database(server: Server) -> Iterator[Any]:
+    """Makes databases that are gone after the test."""
+    made = []
+
+    def make(name: str, options: str = "") -> str:
+        server.execute(f'create database "{name}" template template0 {options}')
+        made.append(name)
+        return name
+
+    yield make
+    for name in made:
+        server.execute(f'drop database "{name}" with (force)')
+
+
+@pytest.mark.parametrize(
+    ("encoding", "name"),
+    [
+        ("UTF8", "caf\N{LATIN SMALL LETTER E WITH ACUTE} \N{GRINNING FACE}\n\"'\\"),
+        ("LATIN1", "caf\N{LATIN SMALL LETTER E WITH ACUTE}"),
+        ("WIN1252", "\N{EURO SIGN}uro"),
+        ("EUC_JP", "\N{CJK UNIFIED IDEOGRAPH-8868}"),
+        ("KOI8R", "\N{CYRILLIC SMALL LETTER ZHE}"),
+    ],
+)
+def test_names_arrive_in_any_encoding(server: Server, database: Any, encoding: str, name: str) -> None:
+    database("encoded", f"encoding '{encoding}' lc_collate 'C' lc_ctype 'C'")
+    with server.connect("encoded", client_encoding="UTF8") as session:
+        session.execute(psycopg.sql.SQL("create table {} (x int)").format(psycopg.sql.Identifier(name)))
+    rows = rows_of(preview(server, "pg_stats"), "pg_stats", "tables", "encoded")
+    assert name in {row["relname"] for row in rows}
+
+
+def test_bytes_of_no_encoding_become_valid_text(server: Server, database: Any) -> None:
+    database("raw", "encoding 'SQL_ASCII' lc_collate 'C' lc_ctype 'C'")
+    statement = b'create table "caf\xe9 \xff" (x int); create table "plain" (x int)'
+    server.psql("-c", "select 1", dbname="raw")
+    with server.connect("raw") as session:
+        session.pgconn.exec_(b"set client_encoding = SQL_ASCII")
+        result = session.pgconn.exec_(statement)
+        assert result.status == psycopg.pq.ExecStatus.COMMAND_OK
+    names = {row["relname"] for row in rows_of(preview(server, "pg_stats"), "pg_stats", "tables", "raw")}
+    assert {"caf\N{REPLACEMENT CHARACTER} \N{REPLACEMENT CHARACTER}", "plain"} <= names
+
+
+def test_answers_reach_a_session_of_any_encoding(server: Server, database: Any) -> None:
+    database("utf8", "encoding 'UTF8' lc_collate 'C' lc_ctype 'C'")
+    database("latin1", "encoding 'LATIN1' lc_collate 'C' lc_ctype 'C'")
+    server.execute('create table "\N{GRINNING FACE}" (x int)', dbname="utf8")
+    server.execute("create extension pganalytics", dbname="latin1")
+    envelopes = preview(server, "pg_stats", "latin1")
+    names = {row["relname"] for row in rows_of(envelopes, "pg_stats", "tables", "utf8")}
+    assert "\N{GRINNING FACE}" in names
+    assert server.query("select * from pganalytics_status()", dbname="latin1")
+    assert server.query("select * from pganalytics_collect_now()", dbname="latin1")
+
+
+# Everything an owner may set, as it hurts most.
+WRONG_SETTINGS = {
+    "search_path": "public, pg_catalog",
+    "role": "hostile",
+    "statement_timeout": "1ms",
+    "lock_timeout": "1ms",
+    "idle_in_transaction_session_timeout": "1ms",
+    "transaction_timeout": "1ms",
+    "row_security": "on",
+    "default_transaction_isolation": "serializable",
+    "default_transaction_read_only": "off",
+    "default_transaction_deferrable": "on",
+    "jit": "on",
+    "jit_above_cost": "0",
+    "work_mem": "64kB",
+    "hash_mem_multiplier": "1000",
+    "client_encoding": "LATIN1",
+    "datestyle": "German, DMY",
+    "timezone": "Asia/Tokyo",
+    "intervalstyle": "sql_standard",
+    "extra_float_digits": "-15",
+    "bytea_output": "escape",
+    "standard_conforming_strings": "off",
+    "transform_null_equals": "on",
+    "quote_all_identifiers": "on",
+    "array_nulls": "off",
+    "stats_fetch_consistency": "snapshot",
+    "max_parallel_workers_per_gather": "8",
+    "force_parallel_mode": "on",
+    "debug_parallel_query": "on",
+    "enable_seqscan": "off",
+    "enable_hashjoin": "off",
+    "enable_nestloop": "off",
+    "enable_sort": "off",
+    "join_collapse_limit": "1",
+    "application_name": "not us",
+}
+
+TRAPS = """
+create function public.trap() returns void language plpgsql as
+    $$ begin raise exception 'trapped: %', current_query(); end $$;
+create function public.equal(oid, oid) returns boolean language plpgsql as
+    $$ begin perform public.trap(); return true; end $$;
+create operator public.= (leftarg = oid, rightarg = oid, function = public.equal);
+create function public.equal(name, name) returns boolean language plpgsql as
+    $$ begin perform public.trap(); return true; end $$;
+create operator public.= (leftarg = name, rightarg = name, function = public.equal);
+create function public.unequal("char", "char") returns boolean language plpgsql as
+    $$ begin perform public.trap(); return true; end $$;
+create operator public.<> (leftarg = "char", rightarg = "char", function = public.unequal);
+create function public.pg_stat_get_numscans(oid) returns bigint language plpgsql as
+    $$ begin perform public.trap(); return 1; end $$;
+create function public.int8(xid) returns bigint language plpgsql as
+    $$ begin perform public.trap(); return 1; end $$;
+create function public.current_database() returns name language plpgsql as
+    $$ begin perform public.trap(); return 'x'; end $$;
+create table public.pg_class (oid oid, relname text, relnamespace oid, relkind "char");
+create table public.pg_namespace (oid oid, nspname text);
+create table public.pg_index (indexrelid oid, indrelid oid);
+create view public.pg_stat_database as select null::oid as datid where public.trap() is null;
+create cast (xid as bigint) with function public.int8(xid) as implicit;
+"""
+
+
+def test_nothing_an_owner_sets_or_makes_has_an_effect(server: Server, database: Any) -> None:
+    name = database("hostile")
+    server.execute("create role hostile login")
+    server.execute(f"alter database {name} owner to hostile")
+    server.execute("alter role hostile superuser")  # a cast needs it; the traps are worse than real
+    with server.connect(name, "hostile") as session:
+        for statement in TRAPS.split(";\ncreate"):
+            text = statement if statement.lstrip().startswith("create") else "create" + statement
+            session.execute(text)
+        session.execute("create table victim (x int primary key, t text)")
+        session.execute("insert into victim select generate_series(1, 1000)")
+        session.execute("analyze victim")
+        session.execute("select count(*) from victim")
+    server.execute("alter role hostile nosuperuser")
+    known = {
+        setting
+        for (setting,) in server.query("select lower(name) from pg_settings")
+        if setting in WRONG_SETTINGS
+    }
+    assert len(known) > 25
+    for setting in known:
+        server.execute(f"alter database {name} set {setting} = {WRONG_SETTINGS[setting]!r}")
+    server.execute("alter database postgres set search_path = public, pg_catalog")
+    try:
+        # An independent look, by somebody whom the settings do not touch.
+        with server.connect(name) as judge:
+            judge.execute("reset all")
+            judge.execute("set role none")
+            judge.execute("set search_path = pg_catalog")
+            judge.execute("set statement_timeout = 0")
+            judge.execute("set client_encoding = 'UTF8'")
+            judge.execute("select pg_catalog.pg_stat_force_next_flush()" if server.major >= 15 else "select 1")
+
+            def expected() -> tuple[Any, ...] | None:
+                return judge.execute(
+                    "select s.relid::bigint, s.n_live_tup, s.n_tup_ins, s.seq_scan,"
+                    " to_char(s.last_analyze at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS')"
+                    " from pg_catalog.pg_stat_all_tables s where s.relname = 'victim'"
+                ).fetchone()
+
+            wait_until(lambda: (expected() or (0, 0, 0))[2] == 1000, 15, "statistics of the inserts")
+            relid, live, inserted, scans, analyzed = expected() or (None,) * 5
+        envelopes = preview(server, "pg_stats")
+        errors = server.query("select * from pganalytics_collect_now() where error <> ''")
+        assert errors == []
+        (row,) = [
+            row
+            for row in rows_of(envelopes, "pg_stats", "tables", name)
+            if row["relname"] == "victim"
+        ]
+        assert (row["relid"], row["n_live_tup"], row["n_tup_ins"]) == (relid, live, inserted)
+        assert row["seq_scan"] >= scans
+        assert row["last_analyze"].replace("T", " ").startswith(analyzed)
+        assert row["last_analyze"].endswith("Z")
+    finally:
+        server.execute("alter database postgres reset all")
+    # Its visitor is ours by name, and nobody's role but the one it was given.
+    assert "trapped" not in server.log()
+
+
+def test_own_queries_are_not_logged(world: World) -> None:
+    server = world.server(
+        "collector",
+        {
+            "pganalytics.collect_interval": "1s",
+            "log_statement": "all",
+            "log_min_duration_statement": 0,
+            "log_executor_stats": "on",
+        },
+    )
+    server.execute("create extension pganalytics")
+    wait_until(lambda: server.programs().get("ship"), 10, "ship")
+    server.query("select * from pganalytics_collect_now()")
+    assert "pganalytics_collect_now" in server.log()
+    assert "pg_stat_get_" not in server.log()
+    assert "pganalytics visitor" not in server.log()
