@@ -259,6 +259,171 @@ SELECT c.name,
   FROM pganalytics.collectors c;
 COMMENT ON VIEW pganalytics.servers IS 'enrolled servers and how they are';
 
+CREATE FUNCTION pganalytics.table_rates(server text, over interval DEFAULT '5 minutes')
+RETURNS TABLE (
+    datid oid, datname text, relid oid, schemaname text, relname text, seconds double precision,
+    seq_scan double precision, seq_tup_read double precision, idx_scan double precision,
+    idx_tup_fetch double precision, n_tup_ins double precision, n_tup_upd double precision,
+    n_tup_del double precision, n_tup_hot_upd double precision, heap_blks_read double precision,
+    heap_blks_hit double precision, idx_blks_read double precision, idx_blks_hit double precision,
+    n_live_tup bigint, n_dead_tup bigint, resets bigint)
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+AS $$
+#variable_conflict use_column
+DECLARE
+    id uuid;
+    ended timestamp with time zone;
+    began timestamp with time zone;
+    known oid[];
+BEGIN
+    SELECT c.collector_id, c.last_time INTO id, ended
+      FROM pganalytics.collectors c WHERE c.name = table_rates.server;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'no server "%" is enrolled', table_rates.server
+            USING ERRCODE = 'undefined_object', HINT = 'See pganalytics_servers().';
+    END IF;
+    began := ended - table_rates.over;
+    IF began >= ended THEN
+        RAISE EXCEPTION 'rates need a time longer than 0' USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    known := ARRAY(SELECT d.datid FROM pganalytics.current_databases d
+                    WHERE d.server = table_rates.server);
+    RETURN QUERY
+    WITH t_full AS (
+        SELECT f.datid,
+               max(f."time") FILTER (WHERE f.complete AND f."time" <= began) AS base,
+               max(f."time") FILTER (WHERE f.complete) AS latest
+          FROM pganalytics.pganalytics_fulls f
+         WHERE f.collector_id = id AND f.rowset = 'pg_stats.tables'
+           AND f."time" BETWEEN began - INTERVAL '25 hours' AND ended
+           AND (cardinality(known) = 0 OR f.datid = ANY (known))
+         GROUP BY f.datid
+    ), t_read AS (
+        SELECT r."time", r.datid, r.datname, r.schemaname, r.relname, r.n_live_tup, r.n_dead_tup,
+               r.relid, r.stats_reset, b.base,
+               r.seq_scan, r.seq_tup_read, r.tuples_fetched, r.n_tup_ins, r.n_tup_upd, r.n_tup_del, r.n_tup_hot_upd, r.heap_blks_fetched, r.heap_blks_hit,
+               lag(r."time") OVER w AS p_time, lag(r.stats_reset) OVER w AS p_stats_reset,
+               lag(r.seq_scan) OVER w AS p_seq_scan,
+               lag(r.seq_tup_read) OVER w AS p_seq_tup_read,
+               lag(r.tuples_fetched) OVER w AS p_tuples_fetched,
+               lag(r.n_tup_ins) OVER w AS p_n_tup_ins,
+               lag(r.n_tup_upd) OVER w AS p_n_tup_upd,
+               lag(r.n_tup_del) OVER w AS p_n_tup_del,
+               lag(r.n_tup_hot_upd) OVER w AS p_n_tup_hot_upd,
+               lag(r.heap_blks_fetched) OVER w AS p_heap_blks_fetched,
+               lag(r.heap_blks_hit) OVER w AS p_heap_blks_hit
+          FROM t_full b
+         CROSS JOIN LATERAL (
+                SELECT * FROM pganalytics.pg_stats_tables x
+                 WHERE x.collector_id = id AND x.datid = b.datid
+                   AND x."time" >= coalesce(b.base, began) AND x."time" <= ended) r
+        WINDOW w AS (PARTITION BY r.datid, r.relid ORDER BY r."time")
+    ), t_step AS (
+        SELECT *,
+               coalesce(p_time IS NULL OR stats_reset IS DISTINCT FROM p_stats_reset
+                    OR seq_scan < p_seq_scan
+                    OR seq_tup_read < p_seq_tup_read
+                    OR tuples_fetched < p_tuples_fetched
+                    OR n_tup_ins < p_n_tup_ins
+                    OR n_tup_upd < p_n_tup_upd
+                    OR n_tup_del < p_n_tup_del
+                    OR n_tup_hot_upd < p_n_tup_hot_upd
+                    OR heap_blks_fetched < p_heap_blks_fetched
+                    OR heap_blks_hit < p_heap_blks_hit, false) AS fresh,
+               "time" > began AND (p_time IS NOT NULL OR base IS NOT NULL) AS counts
+          FROM t_read
+    ), t_sum AS (
+        SELECT datid, relid, max("time") AS last_time, min("time") AS first_time,
+               bool_or(base IS NOT NULL) AS has_base,
+               count(*) FILTER (WHERE counts AND fresh AND p_time IS NOT NULL) AS resets,
+               coalesce(sum(seq_scan - CASE WHEN fresh THEN 0 ELSE p_seq_scan END) FILTER (WHERE counts), 0 * max(seq_scan)) AS seq_scan,
+               coalesce(sum(seq_tup_read - CASE WHEN fresh THEN 0 ELSE p_seq_tup_read END) FILTER (WHERE counts), 0 * max(seq_tup_read)) AS seq_tup_read,
+               coalesce(sum(tuples_fetched - CASE WHEN fresh THEN 0 ELSE p_tuples_fetched END) FILTER (WHERE counts), 0 * max(tuples_fetched)) AS tuples_fetched,
+               coalesce(sum(n_tup_ins - CASE WHEN fresh THEN 0 ELSE p_n_tup_ins END) FILTER (WHERE counts), 0 * max(n_tup_ins)) AS n_tup_ins,
+               coalesce(sum(n_tup_upd - CASE WHEN fresh THEN 0 ELSE p_n_tup_upd END) FILTER (WHERE counts), 0 * max(n_tup_upd)) AS n_tup_upd,
+               coalesce(sum(n_tup_del - CASE WHEN fresh THEN 0 ELSE p_n_tup_del END) FILTER (WHERE counts), 0 * max(n_tup_del)) AS n_tup_del,
+               coalesce(sum(n_tup_hot_upd - CASE WHEN fresh THEN 0 ELSE p_n_tup_hot_upd END) FILTER (WHERE counts), 0 * max(n_tup_hot_upd)) AS n_tup_hot_upd,
+               coalesce(sum(heap_blks_fetched - CASE WHEN fresh THEN 0 ELSE p_heap_blks_fetched END) FILTER (WHERE counts), 0 * max(heap_blks_fetched)) AS heap_blks_fetched,
+               coalesce(sum(heap_blks_hit - CASE WHEN fresh THEN 0 ELSE p_heap_blks_hit END) FILTER (WHERE counts), 0 * max(heap_blks_hit)) AS heap_blks_hit
+          FROM t_step GROUP BY datid, relid
+    ), i_full AS (
+        SELECT f.datid,
+               max(f."time") FILTER (WHERE f.complete AND f."time" <= began) AS base,
+               max(f."time") FILTER (WHERE f.complete) AS latest
+          FROM pganalytics.pganalytics_fulls f
+         WHERE f.collector_id = id AND f.rowset = 'pg_stats.indexes'
+           AND f."time" BETWEEN began - INTERVAL '25 hours' AND ended
+           AND (cardinality(known) = 0 OR f.datid = ANY (known))
+         GROUP BY f.datid
+    ), i_read AS (
+        SELECT r."time", r.datid, r.relid, r.indexrelid, r.stats_reset, b.base,
+               r.idx_scan, r.idx_tup_fetch, r.idx_blks_fetched, r.idx_blks_hit,
+               lag(r."time") OVER w AS p_time, lag(r.stats_reset) OVER w AS p_stats_reset,
+               lag(r.idx_scan) OVER w AS p_idx_scan,
+               lag(r.idx_tup_fetch) OVER w AS p_idx_tup_fetch,
+               lag(r.idx_blks_fetched) OVER w AS p_idx_blks_fetched,
+               lag(r.idx_blks_hit) OVER w AS p_idx_blks_hit
+          FROM i_full b
+         CROSS JOIN LATERAL (
+                SELECT * FROM pganalytics.pg_stats_indexes x
+                 WHERE x.collector_id = id AND x.datid = b.datid
+                   AND x."time" >= coalesce(b.base, began) AND x."time" <= ended) r
+        WINDOW w AS (PARTITION BY r.datid, r.indexrelid ORDER BY r."time")
+    ), i_step AS (
+        SELECT *,
+               coalesce(p_time IS NULL OR stats_reset IS DISTINCT FROM p_stats_reset
+                    OR idx_scan < p_idx_scan
+                    OR idx_tup_fetch < p_idx_tup_fetch
+                    OR idx_blks_fetched < p_idx_blks_fetched
+                    OR idx_blks_hit < p_idx_blks_hit, false) AS fresh,
+               "time" > began AND (p_time IS NOT NULL OR base IS NOT NULL) AS counts
+          FROM i_read
+    ), i_sum AS (
+        SELECT datid, indexrelid, relid, max("time") AS last_time,
+               coalesce(sum(idx_scan - CASE WHEN fresh THEN 0 ELSE p_idx_scan END) FILTER (WHERE counts), 0 * max(idx_scan)) AS idx_scan,
+               coalesce(sum(idx_tup_fetch - CASE WHEN fresh THEN 0 ELSE p_idx_tup_fetch END) FILTER (WHERE counts), 0 * max(idx_tup_fetch)) AS idx_tup_fetch,
+               coalesce(sum(idx_blks_fetched - CASE WHEN fresh THEN 0 ELSE p_idx_blks_fetched END) FILTER (WHERE counts), 0 * max(idx_blks_fetched)) AS idx_blks_fetched,
+               coalesce(sum(idx_blks_hit - CASE WHEN fresh THEN 0 ELSE p_idx_blks_hit END) FILTER (WHERE counts), 0 * max(idx_blks_hit)) AS idx_blks_hit
+          FROM i_step GROUP BY datid, indexrelid, relid
+    ), i_table AS (
+        SELECT s.datid, s.relid, sum(s.idx_scan) AS idx_scan, sum(s.idx_tup_fetch) AS idx_tup_fetch,
+               sum(s.idx_blks_fetched) AS idx_blks_fetched, sum(s.idx_blks_hit) AS idx_blks_hit
+          FROM i_sum s GROUP BY s.datid, s.relid
+    ), gone AS (
+        SELECT g.datid, (g.key ->> 'relid')::oid AS relid, max(g."time") AS gone_time
+          FROM pganalytics.pganalytics_gone g
+         WHERE g.collector_id = id AND g.rowset = 'pg_stats.tables'
+           AND g."time" BETWEEN began - INTERVAL '25 hours' AND ended
+         GROUP BY 1, 2
+    ), rated AS (
+        SELECT s.*, x.idx_scan, x.idx_tup_fetch, x.idx_blks_fetched, x.idx_blks_hit,
+               nullif(date_part('epoch',
+                   ended - CASE WHEN s.has_base THEN began ELSE s.first_time END), 0) AS seconds
+          FROM t_sum s
+          JOIN t_full f ON f.datid = s.datid
+               AND (f.latest IS NULL OR s.last_time >= f.latest)
+          LEFT JOIN i_table x ON x.datid = s.datid AND x.relid = s.relid
+          LEFT JOIN gone g ON g.datid = s.datid AND g.relid = s.relid
+         WHERE g.gone_time IS NULL OR g.gone_time <= s.last_time
+    )
+    SELECT s.datid, l.datname, s.relid, l.schemaname, l.relname, s.seconds,
+           s.seq_scan / s.seconds, s.seq_tup_read / s.seconds, s.idx_scan / s.seconds,
+           (s.tuples_fetched + s.idx_tup_fetch) / s.seconds, s.n_tup_ins / s.seconds,
+           s.n_tup_upd / s.seconds, s.n_tup_del / s.seconds, s.n_tup_hot_upd / s.seconds,
+           greatest(s.heap_blks_fetched - s.heap_blks_hit, 0) / s.seconds,
+           s.heap_blks_hit / s.seconds,
+           greatest(s.idx_blks_fetched - s.idx_blks_hit, 0) / s.seconds,
+           s.idx_blks_hit / s.seconds,
+           l.n_live_tup, l.n_dead_tup, s.resets
+      FROM rated s
+      JOIN t_read l ON l.datid = s.datid AND l.relid = s.relid AND l."time" = s.last_time;
+END
+$$;
+COMMENT ON FUNCTION pganalytics.table_rates(text, interval) IS
+    'what the tables of a server did per second over the last while; counters that were reset count from zero';
+
 CREATE FUNCTION pganalytics_servers(
     OUT name text, OUT collector_id uuid, OUT hostname text, OUT version text,
     OUT in_recovery boolean, OUT enrolled_at timestamp with time zone,
@@ -283,10 +448,11 @@ AS 'MODULE_PATHNAME', 'pganalytics_create_token';
 COMMENT ON FUNCTION pganalytics_create_token(text, interval) IS
     'enrolment token for one server of this name, to be used once with pganalytics_register()';
 
+REVOKE ALL ON FUNCTION pganalytics.table_rates(text, interval) FROM PUBLIC;
 REVOKE ALL ON FUNCTION pganalytics_servers() FROM PUBLIC;
 REVOKE ALL ON FUNCTION pganalytics_create_token(text, interval) FROM PUBLIC;
 
 GRANT USAGE ON SCHEMA pganalytics TO pg_monitor;
 GRANT SELECT ON pganalytics.hub, pganalytics.collectors, pganalytics.ledger, pganalytics.rowsets,
     pganalytics.configuration, pganalytics.servers TO pg_monitor;
-GRANT EXECUTE ON FUNCTION pganalytics_servers() TO pg_monitor;
+GRANT EXECUTE ON FUNCTION pganalytics_servers(), pganalytics.table_rates(text, interval) TO pg_monitor;

@@ -16,115 +16,80 @@ constexpr std::string_view kIndexTables[] = {"pg_stats_indexes", "pg_stats_datab
                                              "pganalytics_fulls", "pganalytics_gone"};
 
 constexpr HubView kViews[] = {
-    {"current_databases", kDatabaseTables},
-    {"current_tables", kTableTables},
-    {"current_indexes", kIndexTables},
+    {"current_databases", "databases_at", "pg_stats_databases", "pg_stats.databases", "datid",
+     false, kDatabaseTables},
+    {"current_indexes", "indexes_at", "pg_stats_indexes", "pg_stats.indexes", "indexrelid", true,
+     kIndexTables},
+    {"current_tables", "tables_at", "pg_stats_tables", "pg_stats.tables", "relid", true,
+     kTableTables},
 };
 
-// A rowset that a view shows the state of.
-struct Subject {
-    std::string_view table;   // "pg_stats_tables"
-    std::string_view rowset;  // as pganalytics.fulls and .gone name it
-    std::string_view key;     // beside datid, where rows are of a database
-    bool of_database;
-};
-constexpr Subject kDatabases = {"pg_stats_databases", "pg_stats.databases", "datid", false};
-constexpr Subject kTables = {"pg_stats_tables", "pg_stats.tables", "relid", true};
-constexpr Subject kIndexes = {"pg_stats_indexes", "pg_stats.indexes", "indexrelid", true};
+constexpr std::string_view kArguments = "(collector uuid, at timestamp with time zone)";
 
-// Times of the last complete full rowset, `since`; of a database's rowset one for each datid.
-std::string last_full(const Subject& subject) {
-    std::string sql = "SELECT ";
-    if (subject.of_database) sql += "u.datid, ";
-    sql +=
-        "pg_catalog.max(u.\"time\") AS since FROM pganalytics.pganalytics_fulls u"
-        " WHERE u.collector_id = c.collector_id AND u.rowset = ";
-    sql += quote_literal(subject.rowset);
-    sql += " AND u.complete AND u.\"time\" >= c.last_time - INTERVAL '25 hours'";
-    if (subject.of_database) sql += " GROUP BY u.datid";
-    return sql;
-}
-
-// Rows and the marks of keys gone as one list, of which the latest of each key counts: a join of
-// the two could be planned as a loop over both. `full` is the alias of last_full().
-std::string latest(const Subject& subject, std::string_view full,
-                   std::span<const std::string> columns) {
-    const std::string since(full);
-    const std::string key = quote_identifier(subject.key);
-    const std::string datid = subject.of_database ? " AND r.datid = " + since + ".datid" : "";
-    std::string rows = "SELECT false AS is_gone";
-    std::string marks = "SELECT true";
-    for (const std::string& column : columns) {
-        const std::string name = quote_identifier(column);
-        rows += ", r." + name;
-        if (column == "time") {
-            marks += ", r.\"time\"";
-        } else if (column == subject.key) {
-            marks += ", (r.key ->> " + quote_literal(subject.key) + ")::pg_catalog.oid";
-        } else {
-            marks += ", NULL";
-        }
-    }
+// What both kinds of function read in the end. Where a database is meant, that of `f`. Nested loops
+// are off in it: rows and marks of what is gone can be many, whatever the planner thinks.
+std::string state_query(const HubView& view) {
+    const std::string key = quote_identifier(view.key);
     const std::string where =
-        " WHERE r.collector_id = c.collector_id" + datid + " AND r.\"time\" >= " + since + ".since";
-    return "SELECT DISTINCT ON (l." + key + ") l.* FROM (\n        " + rows + " FROM " +
-           qualified_table(subject.table) + " r" + where + "\n        UNION ALL\n        " + marks +
-           " FROM pganalytics.pganalytics_gone r" + where +
-           " AND r.rowset = " + quote_literal(subject.rowset) + ") l\n        ORDER BY l." + key +
-           ", l.\"time\" DESC, l.is_gone";
+        std::string(" WHERE r.collector_id = collector AND r.\"time\" BETWEEN f.since AND at") +
+        (view.of_database ? " AND r.datid = f.datid" : "");
+    return "RETURN QUERY\n"
+           "    SELECT l.* FROM (\n"
+           "        SELECT DISTINCT ON (r." +
+           key + ") r.* FROM " + qualified_table(view.table) + " r\n        " + where +
+           "\n         ORDER BY r." + key + ", r.\"time\" DESC) l\n" +
+           "      LEFT JOIN (\n"
+           "        SELECT (r.key ->> " +
+           quote_literal(view.key) +
+           ")::oid AS gone_key, max(r.\"time\") AS gone_time\n"
+           "          FROM pganalytics.pganalytics_gone r\n        " +
+           where + " AND r.rowset = " + quote_literal(view.rowset) +
+           "\n         GROUP BY 1) g ON g.gone_key = l." + key +
+           "\n     WHERE g.gone_time IS NULL OR g.gone_time <= l.\"time\";\n";
 }
 
-// The databases there are: what was read in one that is dropped is no longer current. Null where
-// nothing is known of databases.
-std::string known_databases() {
-    const std::string columns[] = {"time", "datid"};
-    return "CROSS JOIN LATERAL (\n    SELECT pg_catalog.array_agg(k.datid) AS datids FROM (" +
-           last_full(kDatabases) + ") w\n    CROSS JOIN LATERAL (" +
-           latest(kDatabases, "w", columns) + ") k WHERE NOT k.is_gone) known\n";
+// Since when rows count. Where no full rowset was complete (a limit cut each), since the first one:
+// nothing proves anything gone then.
+std::string last_full(const HubView& view) {
+    const std::string datid = view.of_database ? "u.datid, " : "";
+    return "SELECT " + datid +
+           "coalesce(max(u.\"time\") FILTER (WHERE u.complete), min(u.\"time\")) AS since\n"
+           "          FROM pganalytics.pganalytics_fulls u\n"
+           "         WHERE u.collector_id = collector AND u.rowset = " +
+           quote_literal(view.rowset) +
+           "\n           AND u.\"time\" BETWEEN at - INTERVAL '25 hours' AND at\n" +
+           (view.of_database ? "         GROUP BY u.datid\n" : "");
 }
 
-constexpr std::string_view kWhereKnown =
-    "WHERE NOT t.is_gone AND (known.datids IS NULL OR t.datid = ANY (known.datids))";
+// What was read in a database that is dropped is no longer current. Where nothing is known of
+// databases, all count.
+constexpr std::string_view kKnownDatabases =
+    "    known := ARRAY(SELECT d.datid FROM pganalytics.databases_at(collector, at) d);\n";
+constexpr std::string_view kSkipUnknown =
+    "        CONTINUE WHEN cardinality(known) > 0 AND NOT f.datid = ANY (known);\n";
 
-std::string from_state(const Subject& subject, std::span<const std::string> columns) {
-    return "FROM pganalytics.collectors c\nCROSS JOIN LATERAL (" + last_full(subject) +
-           ") f\nCROSS JOIN LATERAL (" + latest(subject, "f", columns) + ") t\n";
+std::string function_body(const HubView& view) {
+    std::string body =
+        "#variable_conflict use_column\nDECLARE\n    f record;\n    known oid[];\nBEGIN\n";
+    if (view.of_database) body += kKnownDatabases;
+    body += "    FOR f IN " + last_full(view) + "    LOOP\n";
+    if (view.of_database) body += kSkipUnknown;
+    return body + state_query(view) + "    END LOOP;\nEND\n";
 }
 
 // What pg_stat_all_tables adds up from a table's indexes.
-std::string index_sums() {
-    const std::string columns[] = {"time",     "datid",         "indexrelid",       "relid",
-                                   "idx_scan", "idx_tup_fetch", "idx_blks_fetched", "idx_blks_hit"};
-    std::string sql = "LEFT JOIN LATERAL (\n    SELECT i.relid";
-    for (const char* column : {"idx_scan", "idx_tup_fetch", "idx_blks_fetched", "idx_blks_hit"})
-        sql += ", pg_catalog.sum(i." + std::string(column) + ")::pg_catalog.int8 AS " + column;
-    return sql + "\n      FROM (" + last_full(kIndexes) + ") w\n     CROSS JOIN LATERAL (" +
-           latest(kIndexes, "w", columns) +
-           ") i\n     WHERE w.datid = f.datid AND NOT i.is_gone\n     GROUP BY i.relid) x ON "
-           "x.relid = t.relid\n";
-}
-
-std::string select_list(std::span<const std::string> columns) {
-    std::string sql = "SELECT c.name AS server, c.collector_id";
-    for (const std::string& column : columns) {
-        if (column != "collector_id") sql += ", t." + quote_identifier(column);
-    }
-    return sql;
-}
-
-std::string body(const HubView& view, std::span<const std::string> columns) {
-    if (view.name == "current_databases")
-        return select_list(columns) + "\n" + from_state(kDatabases, columns) +
-               "WHERE NOT t.is_gone";
-    if (view.name == "current_indexes")
-        return select_list(columns) + "\n" + from_state(kIndexes, columns) + known_databases() +
-               std::string(kWhereKnown);
-    return select_list(columns) +
-           ", x.idx_scan, t.tuples_fetched + x.idx_tup_fetch AS idx_tup_fetch,"
-           " x.idx_blks_fetched, x.idx_blks_hit\n" +
-           from_state(kTables, columns) + index_sums() + known_databases() +
-           std::string(kWhereKnown);
-}
+constexpr std::string_view kIndexSums =
+    "  LEFT JOIN LATERAL (\n"
+    "    SELECT i.datid, i.relid,\n"
+    "           pg_catalog.sum(i.idx_scan)::pg_catalog.int8 AS idx_scan,\n"
+    "           pg_catalog.sum(i.idx_tup_fetch)::pg_catalog.int8 AS idx_tup_fetch,\n"
+    "           pg_catalog.sum(i.idx_blks_fetched)::pg_catalog.int8 AS idx_blks_fetched,\n"
+    "           pg_catalog.sum(i.idx_blks_hit)::pg_catalog.int8 AS idx_blks_hit\n"
+    "      FROM pganalytics.indexes_at(c.collector_id, c.last_time) i\n"
+    "     GROUP BY i.datid, i.relid) x ON x.datid = t.datid AND x.relid = t.relid\n";
+constexpr std::string_view kIndexSumColumns =
+    ", x.idx_scan, t.tuples_fetched + x.idx_tup_fetch AS idx_tup_fetch,"
+    " x.idx_blks_fetched, x.idx_blks_hit";
 
 std::string_view comment(const HubView& view) {
     if (view.name == "current_databases") return "databases of every server, as last reported";
@@ -136,10 +101,33 @@ std::string_view comment(const HubView& view) {
 
 std::span<const HubView> hub_views() { return kViews; }
 
+std::string create_state_function_sql(const HubView& view) {
+    const std::string name = "pganalytics." + std::string(view.function);
+    const std::string signature = name + "(uuid, timestamp with time zone)";
+    return "CREATE OR REPLACE FUNCTION " + name + std::string(kArguments) + " RETURNS SETOF " +
+           qualified_table(view.table) +
+           "\nLANGUAGE plpgsql STABLE ROWS 10000 COST 10000\n"
+           "SET search_path = pg_catalog, pg_temp SET jit = off SET enable_nestloop = off\n"
+           "AS $$\n" +
+           function_body(view) + "$$;\nCOMMENT ON FUNCTION " + signature + " IS " +
+           quote_literal("state of " + std::string(view.rowset) + " of a collector at a time") +
+           ";\nREVOKE ALL ON FUNCTION " + signature + " FROM PUBLIC;\nGRANT EXECUTE ON FUNCTION " +
+           signature + " TO pg_monitor";
+}
+
 std::string create_view_sql(const HubView& view, std::span<const std::string> columns) {
     const std::string name = qualified_table(view.name);
-    return "CREATE OR REPLACE VIEW " + name + " AS\n" + body(view, columns) +
-           ";\nCOMMENT ON VIEW " + name + " IS " + quote_literal(comment(view)) +
+    const bool sums = view.name == "current_tables";
+    std::string sql =
+        "CREATE OR REPLACE VIEW " + name + " AS\nSELECT c.name AS server, c.collector_id";
+    for (const std::string& column : columns) {
+        if (column != "collector_id") sql += ", t." + quote_identifier(column);
+    }
+    if (sums) sql += kIndexSumColumns;
+    sql += "\n  FROM pganalytics.collectors c\n CROSS JOIN LATERAL pganalytics." +
+           std::string(view.function) + "(c.collector_id, c.last_time) t\n";
+    if (sums) sql += kIndexSums;
+    return sql + ";\nCOMMENT ON VIEW " + name + " IS " + quote_literal(comment(view)) +
            ";\nGRANT SELECT ON " + name + " TO pg_monitor";
 }
 

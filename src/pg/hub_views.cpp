@@ -37,8 +37,10 @@ bool make_views(HubTables& tables, FlatError& error) {
             if (rowset != nullptr && !tables.prepare(rowset_number(*rowset), {}, error))
                 return false;
         }
-        const uint16_t own = rowset_number(*rowset_of(view.reads.front()));
-        if (!make_view(view, tables.of(own).columns, error)) return false;
+        const uint16_t own = rowset_number(*rowset_of(view.table));
+        if (!run_ddl(create_state_function_sql(view), error) ||
+            !make_view(view, tables.of(own).columns, error))
+            return false;
     }
     return true;
 }

@@ -1,0 +1,283 @@
+"""The views for people, against a model that keeps the whole truth: what a server read, cycle by
+cycle, of which only changes, keys gone and now and then everything was sent."""
+
+import dataclasses
+import json
+import random
+import struct
+import time
+from typing import Any
+
+import pytest
+from harness import wait_until
+from played import STORED, PlayedHub, Push
+
+COUNTERS = ["seq_scan", "seq_tup_read", "tuples_fetched", "n_tup_ins", "n_tup_upd", "n_tup_del"]
+COUNTERS += ["n_tup_hot_upd", "heap_blks_fetched", "heap_blks_hit"]
+INDEX_COUNTERS = ["idx_scan", "idx_tup_fetch", "idx_blks_fetched", "idx_blks_hit"]
+
+Values = dict[str, int]
+
+
+def oid(value: int) -> bytes:
+    return struct.pack(">I", value)
+
+
+def bigint(value: int) -> bytes:
+    return struct.pack(">q", value)
+
+
+@dataclasses.dataclass
+class Rowset:
+    """One rowset of one database at the server, and what the hub can know of it."""
+
+    name: str
+    key: str
+    datid: int
+    datname: str
+    labels: dict[int, dict[str, bytes]] = dataclasses.field(default_factory=dict)
+    truth: dict[int, Values] = dataclasses.field(default_factory=dict)
+    sent: dict[int, Values] = dataclasses.field(default_factory=dict)
+    history: dict[int, list[tuple[float, Values]]] = dataclasses.field(default_factory=dict)
+    fulls: list[float] = dataclasses.field(default_factory=list)
+
+    def read(self, when: float, full: bool, unseen: set[int]) -> tuple[list[int], list[int]]:
+        """Keys whose rows are sent, keys that are named gone."""
+        seen = [key for key in self.truth if key not in unseen]
+        rows = [key for key in seen if full or self.sent.get(key) != self.truth[key]]
+        gone = [] if full or unseen else [key for key in self.sent if key not in self.truth]
+        if not unseen:
+            self.sent = {key: self.sent[key] for key in self.sent if key in self.truth}
+            if full:
+                self.fulls.append(when)
+        for key in rows:
+            self.sent[key] = dict(self.truth[key])
+            self.history.setdefault(key, []).append((when, dict(self.truth[key])))
+        return rows, gone
+
+    def expected(self, key: int, began: float) -> tuple[Values, int]:
+        """What the counters of a key gained since `began`, and how often they were reset."""
+        base = max((full for full in self.fulls if full <= began), default=None)
+        gained: Values = {}
+        resets = 0
+        before: Values | None = None
+        for when, values in self.history[key]:
+            if when < (began if base is None else base):
+                continue
+            if when > began and (before is not None or base is not None):
+                fresh = before is None or any(values[c] < before[c] for c in values)
+                resets += fresh and before is not None
+                for counter, value in values.items():
+                    start = 0 if fresh or before is None else before[counter]
+                    gained[counter] = gained.get(counter, 0) + value - start
+            before = values
+        return {counter: gained.get(counter, 0) for counter in self.sent[key]}, resets
+
+
+class Server:
+    """A server with databases, tables and indexes that come, work, are reset and go."""
+
+    def __init__(self, hub: PlayedHub, name: str, rng: random.Random) -> None:
+        self.hub, self.name, self.rng = hub, name, rng
+        self.collector = hub.enrol(name)
+        front = hub.front
+        self.numbers = {
+            "databases": front.number_of("datid", "datfrozenxid"),
+            "tables": front.number_of("relid", "seq_scan"),
+            "indexes": front.number_of("indexrelid", "idx_scan"),
+            "fulls": front.number_of("rowset", "complete"),
+            "gone": front.number_of("rowset", "key"),
+        }
+        self.next_oid = 20000
+        self.databases = Rowset("databases", "datid", 0, "")
+        self.tables: dict[int, Rowset] = {}
+        self.indexes: dict[int, Rowset] = {}
+        self.table_of: dict[int, int] = {}
+        for _ in range(3):
+            self.add_database()
+
+    def new_oid(self) -> int:
+        self.next_oid += 1
+        return self.next_oid
+
+    def add_database(self) -> None:
+        datid = self.new_oid()
+        self.databases.truth[datid] = {"xact_commit": 1}
+        self.databases.labels[datid] = {"datname": f'base "{datid}"'.encode()}
+        self.tables[datid] = Rowset("tables", "relid", datid, f'base "{datid}"')
+        self.indexes[datid] = Rowset("indexes", "indexrelid", datid, f'base "{datid}"')
+        for _ in range(12):
+            self.add_table(datid)
+
+    def add_table(self, datid: int) -> None:
+        relid = self.new_oid()
+        tables, indexes = self.tables[datid], self.indexes[datid]
+        names = {"schemaname": b"public", "relname": f"t\n{relid}😀".encode()}
+        tables.labels[relid] = names
+        tables.truth[relid] = {c: self.rng.randrange(1000) for c in COUNTERS}
+        for _ in range(self.rng.randrange(3)):
+            index = self.new_oid()
+            self.table_of[index] = relid
+            indexes.labels[index] = {"relid": oid(relid), "schemaname": b"public"}
+            indexes.truth[index] = {c: self.rng.randrange(1000) for c in INDEX_COUNTERS}
+
+    def drop_table(self, datid: int) -> None:
+        relid = self.rng.choice(list(self.tables[datid].truth))
+        del self.tables[datid].truth[relid]
+        for index in [i for i in self.indexes[datid].truth if self.table_of[i] == relid]:
+            del self.indexes[datid].truth[index]
+
+    def work(self) -> None:
+        for datid in self.databases.truth:
+            for rowset in (self.tables[datid], self.indexes[datid]):
+                for values in rowset.truth.values():
+                    if self.rng.random() < 0.3:
+                        for counter in values:
+                            values[counter] += self.rng.randrange(100)
+                    if self.rng.random() < 0.05:
+                        for counter in values:
+                            values[counter] = self.rng.randrange(10)
+            if self.rng.random() < 0.3:
+                self.add_table(datid)
+            if self.rng.random() < 0.3 and len(self.tables[datid].truth) > 2:
+                self.drop_table(datid)
+        if self.rng.random() < 0.1:
+            self.add_database()
+        if self.rng.random() < 0.1 and len(self.databases.truth) > 2:
+            del self.databases.truth[self.rng.choice(list(self.databases.truth))]
+
+    def cycle(self, when: float, first: bool) -> None:
+        push = Push(self.collector, time=when)
+        for rowset in self.rowsets():
+            full = first or not rowset.sent or self.rng.random() < 0.15
+            unseen: set[int] = set()
+            if not first and self.rng.random() < 0.15 and rowset.truth:
+                unseen = {self.rng.choice(list(rowset.truth))}
+            rows, gone = rowset.read(when, full, unseen)
+            self.send(push, rowset, when, rows, gone, full, not unseen)
+        result = self.hub.front.store(push)
+        assert result["outcome"] == STORED, result
+
+    def rowsets(self) -> list[Rowset]:
+        found = [self.databases]
+        for datid in self.databases.truth:
+            found += [self.tables[datid], self.indexes[datid]]
+        return found
+
+    def send(
+        self,
+        push: Push,
+        rowset: Rowset,
+        when: float,
+        rows: list[int],
+        gone: list[int],
+        full: bool,
+        complete: bool,
+    ) -> None:
+        front = self.hub.front
+        base = {} if rowset.name == "databases" else {"datid": oid(rowset.datid)}
+        if base:
+            base["datname"] = rowset.datname.encode()
+        data = [
+            {c: bigint(v) for c, v in rowset.sent[key].items()}
+            | base
+            | {rowset.key: oid(key)}
+            | rowset.labels[key]
+            for key in rows
+        ]
+        front.add_rows(push, self.numbers[rowset.name], data, when)
+        mark = {"rowset": f"pg_stats.{rowset.name}".encode(), "datid": oid(rowset.datid)}
+        marks = []
+        for key in gone:
+            named = {rowset.key: key} | ({"datid": rowset.datid} if base else {})
+            marks.append(mark | {"key": b"\1" + json.dumps(named).encode()})
+            if not base:
+                marks[-1]["datid"] = oid(key)
+        front.add_rows(push, self.numbers["gone"], marks, when)
+        if full:
+            flag = mark | {"complete": b"\1" if complete else b"\0"}
+            front.add_rows(push, self.numbers["fulls"], [flag], when)
+
+
+@pytest.fixture(scope="module")
+def views_hub(played_hub: PlayedHub) -> PlayedHub:
+    ready = "select count(*) = 3 from pg_views where schemaname = 'pganalytics' and viewname like 'current_%'"
+    wait_until(lambda: played_hub.server.value(ready), 20, "views")
+    return played_hub
+
+
+def check_current(server: Server) -> None:
+    sql = server.hub.server
+    where = f"where server = '{server.name}'"
+    databases = dict(sql.query(f"select datid, xact_commit from pganalytics.current_databases {where}"))
+    assert databases == {k: v["xact_commit"] for k, v in server.databases.sent.items()}
+    known = {}
+    for datid in databases:
+        for relid, values in server.tables[datid].sent.items():
+            sums: dict[str, Any] = dict.fromkeys(INDEX_COUNTERS)
+            for index, counted in server.indexes[datid].sent.items():
+                if server.table_of[index] == relid:
+                    sums = {c: (sums[c] or 0) + counted[c] for c in INDEX_COUNTERS}
+            if sums["idx_tup_fetch"] is not None:
+                sums["idx_tup_fetch"] += values["tuples_fetched"]
+            known[datid, relid] = values | sums
+    columns = COUNTERS + INDEX_COUNTERS
+    rows = sql.rows(
+        f"select datid, relid, {', '.join(columns)} from pganalytics.current_tables {where}"
+    )
+    assert {(r["datid"], r["relid"]): {c: r[c] for c in columns} for r in rows} == known
+    assert len(rows) == len(known)
+    rows = sql.rows(f"select * from pganalytics.current_indexes {where}")
+    assert {(r["datid"], r["indexrelid"]): {c: r[c] for c in INDEX_COUNTERS} for r in rows} == {
+        (datid, key): values for datid in databases for key, values in server.indexes[datid].sent.items()
+    }
+
+
+def check_rates(server: Server, seconds: int, ended: float) -> int:
+    rows = server.hub.server.rows(
+        "select * from pganalytics.table_rates(%s, %s * interval '1 second')", (server.name, seconds)
+    )
+    found = {(row["datid"], row["relid"]): row for row in rows}
+    assert len(found) == len(rows)
+    began = ended - seconds
+    expected = {}
+    for datid in server.databases.sent:
+        tables = server.tables[datid]
+        for relid in tables.sent:
+            last = tables.history[relid][-1][0]
+            base = max((full for full in tables.fulls if full <= began), default=None)
+            if last >= (began if base is None else base):
+                expected[datid, relid] = tables.expected(relid, began)
+    assert set(found) == set(expected)
+    resets = 0
+    for key, (gained, reset) in expected.items():
+        row = found[key]
+        resets += reset
+        assert row["resets"] == reset
+        if row["seconds"] is None:
+            continue
+        for counter in ("seq_scan", "n_tup_ins", "heap_blks_hit"):
+            assert row[counter] >= 0
+            assert row[counter] * row["seconds"] == pytest.approx(gained[counter], abs=1e-3)
+        read = max(gained["heap_blks_fetched"] - gained["heap_blks_hit"], 0)
+        assert row["heap_blks_read"] * row["seconds"] == pytest.approx(read, abs=1e-3)
+    return resets
+
+
+@pytest.mark.parametrize("round_", range(3))
+def test_views_tell_what_was_read(views_hub: PlayedHub, rng: random.Random, round_: int) -> None:
+    server = Server(views_hub, f"view {round_}", rng)
+    ended = round(time.time())
+    times = [ended - 60 * back for back in range(30, -1, -1)]
+    resets = 0
+    for when in times:
+        if when != times[0]:
+            server.work()
+        server.cycle(when, when == times[0])
+        if rng.random() < 0.2:
+            check_current(server)
+            check_rates(server, 300, when)
+    check_current(server)
+    for seconds in (60, 90, 600, 1799, 1800, 7200):
+        resets += check_rates(server, seconds, ended)
+    assert resets > 0
