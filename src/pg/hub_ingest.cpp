@@ -76,17 +76,22 @@ void each_rows(const PushRange& range, uint16_t rowset, Visit&& visit) {
     }
 }
 
+// Where rows go: the tables, and the columns that rows have (a table may list them otherwise).
+struct Targets {
+    const HubTables* tables;
+    const ServeTarget* announced;
+};
+
 // The rows of one rowset of all these pushes as one COPY.
-void copy_rowset(const HubPlace& place, const HubTables& tables, uint16_t rowset,
+void copy_rowset(const HubPlace& place, const Targets& targets, uint16_t rowset,
                  const PushRange& range) {
     size_t chunks = 0;
     each_rows(range, rowset, [&](const PushedRows& rows) { chunks += rows.chunks.size(); });
     if (chunks == 0) return;
-    const RowsetTable& table = tables.of(rowset);
     CopyInput input;
-    input.table = table.oid;
-    input.columns = table.columns.data();
-    input.column_count = table.columns.size();
+    input.table = targets.tables->of(rowset).oid;
+    input.columns = targets.announced[rowset].columns.data();
+    input.column_count = targets.announced[rowset].columns.size();
     auto* list = static_cast<std::string_view*>(palloc(chunks * sizeof(std::string_view)));
     each_rows(range, rowset, [&](const PushedRows& rows) {
         for (const std::string& chunk : rows.chunks) list[input.chunk_count++] = chunk;
@@ -97,14 +102,14 @@ void copy_rowset(const HubPlace& place, const HubTables& tables, uint16_t rowset
     pfree(list);
 }
 
-void copy_all(const HubPlace& place, const HubTables& tables, const PushRange& range) {
-    for (size_t rowset = 0; rowset < tables.count(); ++rowset)
-        copy_rowset(place, tables, static_cast<uint16_t>(rowset), range);
+void copy_all(const HubPlace& place, const Targets& targets, const PushRange& range) {
+    for (size_t rowset = 0; rowset < targets.tables->count(); ++rowset)
+        copy_rowset(place, targets, static_cast<uint16_t>(rowset), range);
 }
 
-void store_alone(const HubPlace& place, const HubTables& tables, const Push& push,
+void store_alone(const HubPlace& place, const Targets& targets, const Push& push,
                  Verdict& verdict) {
-    if (enter(push, verdict)) copy_all(place, tables, {&push, &verdict, 1});
+    if (enter(push, verdict)) copy_all(place, targets, {&push, &verdict, 1});
 }
 
 void refuse_alone(const Push& push, const FlatError& error, Verdict& verdict) {
@@ -150,7 +155,8 @@ bool HubIngest::store_together(const std::vector<Push>& pushes, FlatError& error
             for (size_t i = 0; i < pushes.size(); ++i) {
                 if (ready_[i]) enter(pushes[i], verdicts_[i]);
             }
-            copy_all(place, tables_, {pushes.data(), verdicts_.data(), pushes.size()});
+            copy_all(place, {&tables_, announced_.data()},
+                     {pushes.data(), verdicts_.data(), pushes.size()});
         },
         error);
 }
@@ -164,7 +170,10 @@ bool HubIngest::store_one_by_one(const std::vector<Push>& pushes, FlatError& err
                 if (!ready_[i]) continue;
                 FlatError its_error;
                 const bool done = run_in_subtransaction(
-                    [&] { store_alone(place, tables_, pushes[i], verdicts_[i]); }, its_error);
+                    [&] {
+                        store_alone(place, {&tables_, announced_.data()}, pushes[i], verdicts_[i]);
+                    },
+                    its_error);
                 if (!done) refuse_alone(pushes[i], its_error, verdicts_[i]);
                 // The transaction's time is over: what is stored is kept, the rest comes again.
                 if (!done && its_error.code == ERRCODE_QUERY_CANCELED) break;
@@ -210,6 +219,9 @@ std::vector<PushResult> HubIngest::store(const std::vector<Push>& pushes, std::s
         failure = error.message;
         verdicts_.assign(pushes.size(), Verdict{});
     }
+    // Somebody may have changed a table: what is not as remembered is found before the next time.
+    FlatError ignored;
+    if (!failure.empty() && !tables_.load(ignored)) failure = ignored.message;
     count();
     std::vector<PushResult> results;
     for (size_t i = 0; i < pushes.size(); ++i)

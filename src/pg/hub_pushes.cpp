@@ -29,6 +29,11 @@ bool HubPushes::begin(PushBegin begin) {
     if (open_) return false;
     open_.emplace();
     open_->begin = std::move(begin);
+    // A collector's clock may run ahead; what is kept of it must not.
+    const TimeWindow window = rules_.window();
+    int64_t& received_at = open_->begin.received_at;
+    received_at = std::clamp(received_at, window.earliest, window.latest);
+    if (open_->begin.time > window.latest) open_->begin.time = received_at;
     return true;
 }
 

@@ -54,10 +54,17 @@ ServeSettings serve_settings(const HubNames& names, const KeysInitResult& files,
     return out;
 }
 
+bool same_columns(const std::vector<ServeTarget>& left, const std::vector<ServeTarget>& right) {
+    return std::equal(left.begin(), left.end(), right.begin(), right.end(),
+                      [](const ServeTarget& a, const ServeTarget& b) {
+                          return a.rowset == b.rowset && a.columns == b.columns;
+                      });
+}
+
 }  // namespace
 
 size_t HubStages::fields(uint16_t rowset) const {
-    return rowset < announced_.size() ? announced_[rowset] : 0;
+    return rowset < announced_.size() ? announced_[rowset].columns.size() : 0;
 }
 
 TimeWindow HubStages::window() const {
@@ -87,9 +94,23 @@ void HubStages::tell_front() {
     tell_due_ = false;
     front_.set_settings(serve_settings(names_, files_, identity_.hub_id));
     std::vector<ServeTarget> targets = tables_.targets();
-    announced_.assign(targets.size(), 0);
-    for (const ServeTarget& target : targets) announced_[target.rowset] = target.columns.size();
+    // Rows on their way have the columns of before, and nothing in them tells: a front that makes
+    // other ones is a new one. What is not answered comes again.
+    if (front_.started() && !same_columns(targets, announced_)) {
+        front_.stop();
+        forget_front();
+        publish_problem("the tables changed, the front is being started again", "");
+    }
+    announced_ = targets;
     front_.set_targets(std::move(targets));
+}
+
+// Nobody waits for an answer any more; what is not stored comes again.
+void HubStages::forget_front() {
+    front_.take_ended();
+    pushes_.clear();
+    enrolment_.clear();
+    listening_ = false;
 }
 
 void HubStages::take_frames() {
@@ -102,10 +123,7 @@ void HubStages::take_frames() {
     const std::string failure = front_.take_failure();
     if (!failure.empty()) log_limited(LOG, "front ended", failure);
     if (!front_.take_ended()) return;
-    // Nobody waits for an answer any more; what is not stored comes again.
-    pushes_.clear();
-    enrolment_.clear();
-    listening_ = false;
+    forget_front();
     publish_problem("program \"pganalytics serve\" is being started again", "");
 }
 

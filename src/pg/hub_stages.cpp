@@ -40,7 +40,7 @@ HubStages::HubStages(int poll, const std::string& program)
     : keys_(poll, program),
       front_(poll, program),
       pushes_(*this),
-      ingest_(tables_),
+      ingest_(tables_, announced_),
       enrolment_(keys_) {
     read_settings();
 }
@@ -51,8 +51,9 @@ int HubStages::step(const Wakeup& wakeup) {
     if (wakeup.reloaded) {
         read_settings();
         // Files, names and retention may be others; while serving, the files of before stay in use
-        // until the answer.
-        due_us_ = files_due_us_ = maintenance_due_us_ = retention_due_us_ = now_us_;
+        // until the answer. Somebody who reloads may have changed a collector, too.
+        due_us_ = files_due_us_ = refresh_due_us_ = now_us_;
+        maintenance_due_us_ = retention_due_us_ = now_us_;
     }
     const int keys_ms = keys_.service(now_us_);
     const int front_ms = front_.service(now_us_);
@@ -99,11 +100,8 @@ void HubStages::look_for_extension() {
 
 void HubStages::leave(const FlatError& error) {
     front_.stop();
-    front_.take_ended();
-    pushes_.clear();
-    enrolment_.clear();
+    forget_front();
     used_.clear();
-    listening_ = false;
     files_question_ = 0;
     stage_ = Stage::kWaiting;
     due_us_ = now_us_ + kLookEveryUs;

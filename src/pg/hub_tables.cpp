@@ -83,12 +83,14 @@ constexpr int64_t kDayUs = int64_t{86400} * 1000000;
 
 bool HubTables::load(FlatError& error) noexcept {
     return guarded_or(false, [&] {
-        tables_.assign(catalog().size(), RowsetTable{});
-        return read_columns(error) && read_days(error);
+        std::vector<RowsetTable> tables(catalog().size());
+        if (!read_columns(tables, error) || !read_days(tables, error)) return false;
+        tables_ = std::move(tables);
+        return true;
     });
 }
 
-bool HubTables::read_columns(FlatError& error) {
+bool HubTables::read_columns(std::vector<RowsetTable>& tables, FlatError& error) {
     // Every column as (table, its number in the catalog), kept apart from PostgreSQL's memory.
     struct Found {
         Oid oid;
@@ -112,19 +114,19 @@ bool HubTables::read_columns(FlatError& error) {
         },
         error);
     if (!done) return false;
-    for (size_t number = 0; number < tables_.size(); ++number) {
+    for (size_t number = 0; number < tables.size(); ++number) {
         const std::string name = hub_table(rowset_at(number));
         const std::vector<std::string> known = column_names(rowset_at(number));
         for (const Found& column : found) {
             if (column.table != name) continue;
-            tables_[number].oid = column.oid;
-            if (contains(known, column.column)) tables_[number].columns.push_back(column.column);
+            tables[number].oid = column.oid;
+            if (contains(known, column.column)) tables[number].columns.push_back(column.column);
         }
     }
     return true;
 }
 
-bool HubTables::read_days(FlatError& error) {
+bool HubTables::read_days(std::vector<RowsetTable>& tables, FlatError& error) {
     struct Found {
         Oid parent;
         int64_t from;
@@ -147,8 +149,9 @@ bool HubTables::read_days(FlatError& error) {
         error);
     if (!done) return false;
     for (const Found& partition : found) {
-        for (RowsetTable& table : tables_) {
-            if (table.oid != partition.parent) continue;
+        for (RowsetTable& table : tables) {
+            const bool sane = partition.to - partition.from <= 400 * kDayUs;
+            if (table.oid != partition.parent || !sane) continue;
             // Somebody may have joined days into a longer partition.
             for (int64_t at = partition.from; at + kDayUs <= partition.to; at += kDayUs)
                 add_day(table.days, day_of(at));

@@ -92,10 +92,16 @@ class Program:
         self.frames: queue.Queue[tuple[int, bytes]] = queue.Queue()
         self.kept: list[tuple[int, bytes]] = []
         self.answer_heartbeats = True
+        self.writing = threading.Lock()
         self.ended = threading.Event()
 
     def send(self, kind: int, payload: bytes) -> None:
-        self.connection.sendall(frame(kind, payload))
+        self.write(frame(kind, payload))
+
+    def write(self, data: bytes) -> None:
+        # Heartbeats are answered by another thread.
+        with self.writing:
+            self.connection.sendall(data)
 
     def run(self, buffered: bytes) -> None:
         try:
@@ -244,7 +250,7 @@ class Front(Program):
                 head = varint(push.number) + varint(rowset) + varint(count)
                 parts.append(frame(PUSH_ROWS, head + text(data)))
             parts.append(frame(PUSH_END, varint(push.number)))
-        self.connection.sendall(b"".join(parts))
+        self.write(b"".join(parts))
 
     def result(self, deadline: float = 15) -> dict[str, Any]:
         reader = self.take(PUSH_RESULT, deadline)

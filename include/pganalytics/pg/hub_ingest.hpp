@@ -35,7 +35,9 @@ struct IngestTotals {
 
 class HubIngest {
   public:
-    explicit HubIngest(HubTables& tables) : tables_(tables) {}
+    // `announced`: the columns that rows have, by rowset, as the front was told.
+    HubIngest(HubTables& tables, const std::vector<ServeTarget>& announced)
+        : tables_(tables), announced_(announced) {}
 
     // At most HubPushes::kReadyPushes and a few. Answers in the pushes' order, to be sent at once.
     // `failure` is why the hub could not store now, for the log; empty: it could.
@@ -50,6 +52,7 @@ class HubIngest {
     void count();
 
     HubTables& tables_;
+    const std::vector<ServeTarget>& announced_;
     std::vector<bool> ready_;  // may be stored now
     std::vector<Verdict> verdicts_;
     IngestTotals totals_;

@@ -46,6 +46,7 @@ class HubStages : public PushRules {
     // --- serving (hub_serving.cpp)
     void serve();
     void take_frames();
+    void forget_front();
     bool take_frame(const Frame& frame);
     bool take_listening(const Frame& frame);
     void store_pushes();
@@ -76,11 +77,11 @@ class HubStages : public PushRules {
     HubKeys keys_;
     HubFront front_;
     HubTables tables_;
+    std::vector<ServeTarget> announced_;  // by rowset, as the front was told
     HubPushes pushes_;
     HubIngest ingest_;
     HubEnrolment enrolment_;
     HubRetention retention_;
-    std::vector<size_t> announced_;  // fields of each rowset, as the front knows them
     std::deque<CertificateUsed> used_;
     int64_t refresh_due_us_ = 0;
     int64_t maintenance_due_us_ = 0;

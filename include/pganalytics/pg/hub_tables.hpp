@@ -40,8 +40,8 @@ class HubTables {
     [[nodiscard]] bool prepare_days(std::span<const int32_t> days, FlatError& error);
 
   private:
-    bool read_columns(FlatError& error);
-    bool read_days(FlatError& error);
+    static bool read_columns(std::vector<RowsetTable>& tables, FlatError& error);
+    static bool read_days(std::vector<RowsetTable>& tables, FlatError& error);
     bool make_table(const Rowset& rowset, FlatError& error);
     bool make_partition(const Rowset& rowset, int32_t day, FlatError& error);
     std::vector<RowsetTable> tables_;
