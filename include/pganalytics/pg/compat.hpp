@@ -49,6 +49,16 @@ inline WaitEventSet* make_wait_event_set(int events) {
 #endif
 }
 
+// What pg_stat_activity shows a process to wait for; once a process and name.
+inline uint32 wait_event(const char* name) {
+#if PG_VERSION_NUM >= 170000
+    return WaitEventExtensionNew(name);
+#else
+    static_cast<void>(name);
+    return PG_WAIT_EXTENSION;
+#endif
+}
+
 // --- statistics of a session
 
 // Before 15 a transaction reads a copy of the statistics file; from 15 on this setting says whether

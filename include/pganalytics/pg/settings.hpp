@@ -1,8 +1,7 @@
 // The settings, as the server holds them. Defined in _PG_init; read by the workers, which look
-// again when take_settings_changed() says so. None of them is a secret.
+// again after each reload (Wakeup::reloaded). None of them is a secret.
 #pragma once
 
-#include <span>
 #include <string>
 
 namespace pganalytics::pg {
@@ -61,13 +60,7 @@ const Settings& settings();
 // Those that need a restart are defined only where `preloading`.
 void define_settings(bool preloading);
 
-// True once after one or more settings were assigned.
-bool take_settings_changed();
-
 // Where identity, spool and the hub's keys live: the setting, else <data_directory>.pganalytics.
 std::string state_directory();
-
-// Names of all settings, "pganalytics.enabled", sorted.
-std::span<const char* const> setting_names();
 
 }  // namespace pganalytics::pg

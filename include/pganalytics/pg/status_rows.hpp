@@ -14,7 +14,7 @@ void put_status_number(ResultRows* result, const char* component, const char* na
 void put_status_time(ResultRows* result, const char* component, const char* name, TimestampTz time,
                      const char* note = nullptr);
 
-// The hub's rows; none where pganalytics.hub is off. (hub_status.cpp)
+// The hub's rows; none where pganalytics.hub is off. (status_hub.cpp)
 void put_hub_status(ResultRows* result);
 
 }  // namespace pganalytics::pg
