@@ -211,9 +211,6 @@ Datum sql_status(FunctionCallInfo call) {
     put_program(&result, snapshot.figures);
     put_programs_own(&result);
     put_hub_status(&result);
-    put_status(&result, "pg_log", "state", "declared", nullptr,
-               "Log events are not collected by this version; a hub stores them from other "
-               "collectors of the family.");
     return Datum{0};
 }
 

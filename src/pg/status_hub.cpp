@@ -7,8 +7,8 @@ namespace pganalytics::pg {
 
 namespace {
 
-constexpr const char* kHub = "hub";
-constexpr const char* kFront = "front";
+constexpr const char* kHub = "hub_worker";
+constexpr const char* kFront = "hub_front";
 
 const char* text_or_null(const char* text) { return text[0] != '\0' ? text : nullptr; }
 
