@@ -35,7 +35,7 @@ SELECT m.object, a.attname FROM members m
  WHERE a.attacl IS NOT NULL;
 -- Nothing runs as its owner, and each function fixes its search path.
 SELECT m.object FROM members m JOIN pg_proc p ON p.oid = m.objid AND m.classid = 'pg_proc'::regclass
- WHERE p.prosecdef OR p.proconfig IS DISTINCT FROM ARRAY['search_path=pg_catalog, pg_temp'];
+ WHERE p.prosecdef OR ('search_path=pg_catalog, pg_temp' = ANY (p.proconfig)) IS NOT TRUE;
 
 CREATE ROLE regress_pganalytics_nobody;
 CREATE ROLE regress_pganalytics_monitor IN ROLE pg_monitor;
