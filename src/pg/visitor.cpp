@@ -55,13 +55,16 @@ uint64_t process_cpu_us() {
 
 // --- the way out
 
-// An ERROR or FATAL of ours is the collector's to report, one line a minute, not the log's.
+// An ERROR or FATAL of ours is the collector's to report, one line a minute, not the log's. What is
+// said on connecting (of a database's wrong settings, of its collation's version) would be repeated
+// with each visit.
 void keep_error(ErrorData* data) {
     if (previous_log_hook != nullptr) previous_log_hook(data);
-    if (data->elevel < ERROR || report == nullptr) return;
+    if (data->elevel == PANIC || report == nullptr) return;
+    data->output_to_server = false;
+    if (data->elevel < ERROR) return;
     report->error_code = data->sqlerrcode;
     copy_text(report->error, data->message != nullptr ? data->message : "");
-    data->output_to_server = false;
 }
 
 // The last moment in which the segment is there.
@@ -315,12 +318,11 @@ void run_visitor(Datum segment) {
     emit_log_hook = keep_error;
     before_shmem_exit(close_report, 0);
 
-    limit_lock_waits(visitor->order.lock_timeout_ms);
+    prepare_session(visitor->order.lock_timeout_ms);
     BackgroundWorkerInitializeConnectionByOid(visitor->order.database, visitor->order.role, 0);
     FlatError error;
     const bool settled = run_transaction(
-        {.read_only = true, .snapshot = false, .timeout_ms = 0},
-        [] { settle_session(visitor->order.lock_timeout_ms); }, error);
+        {.read_only = true, .snapshot = false, .timeout_ms = 0}, [] { settle_session(); }, error);
     if (!settled) raise(error);
     guarded([] { visit(); });
     leave();

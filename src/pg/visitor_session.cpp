@@ -10,6 +10,15 @@ namespace pganalytics::pg {
 
 namespace {
 
+// What would end the session before it can settle. Set before connecting: what a database or a role
+// brings along has a lower rank than what the session has set already.
+constexpr SessionSetting kBeforeConnecting[] = {
+    {"exit_on_error", "off"},
+    {"statement_timeout", "0"},  // armed by hand
+    {"transaction_timeout", "0"},
+    {"idle_in_transaction_session_timeout", "0"},
+};
+
 // Some do not exist on every major; those are passed over.
 constexpr SessionSetting kForAll[] = {
     {"application_name", "pganalytics visitor"},
@@ -17,9 +26,6 @@ constexpr SessionSetting kForAll[] = {
     {"default_transaction_isolation", "read committed"},
     {"default_transaction_read_only", "on"},
     {"default_transaction_deferrable", "off"},
-    {"statement_timeout", "0"},  // armed by hand
-    {"transaction_timeout", "0"},
-    {"idle_in_transaction_session_timeout", "0"},
     {"row_security", "off"},
     {"client_encoding", "UTF8"},
     // plans
@@ -85,13 +91,15 @@ void set_lock_timeout(int lock_timeout_ms) {
 
 }  // namespace
 
-void limit_lock_waits(int lock_timeout_ms) { set_lock_timeout(lock_timeout_ms); }
+void prepare_session(int lock_timeout_ms) {
+    set_session_settings(kBeforeConnecting, false);
+    set_lock_timeout(lock_timeout_ms);
+}
 
-void settle_session(int lock_timeout_ms) {
+void settle_session() {
     // As the session's user, whatever role the database gave it.
     SetConfigOption("role", "none", PGC_USERSET, PGC_S_SESSION);
     set_session_settings(kForAll, false);
-    set_lock_timeout(lock_timeout_ms);
     if (superuser()) set_session_settings(kForSuperuser, true);
 }
 

@@ -85,6 +85,36 @@ def test_bytes_of_no_encoding_become_valid_text(server: Server, database: Any) -
     assert {"caf\N{REPLACEMENT CHARACTER} \N{REPLACEMENT CHARACTER}", "plain"} <= names
 
 
+def test_names_of_databases_and_tablespaces_have_no_encoding(server: Server, database: Any) -> None:
+    """They are shared: the bytes are those of the session that made them, whatever its database's
+    encoding. Visits go by number, so nothing is lost."""
+    database("latin1", "encoding 'LATIN1' lc_collate 'C' lc_ctype 'C'")
+    folder = server.folder / "space"
+    folder.mkdir()
+    server.installation.own(folder)
+    with server.connect("latin1", client_encoding="LATIN1") as session:
+        session.execute('create database "caf\u00e9" template template0')
+        session.execute(psycopg.sql.SQL('create tablespace "r\u00e9" location {}').format(str(folder)))
+    (oid,) = server.query("select oid::bigint from pg_database where datname like 'caf_' collate \"C\"")[0]
+    try:
+        envelopes = preview(server)
+        cleaned = "caf\N{REPLACEMENT CHARACTER}"
+        listed = {row["datid"]: row["datname"] for row in rows_of(envelopes, "pg_stats", "databases")}
+        assert listed[oid] == cleaned
+        tables = rows_of(envelopes, "pg_stats", "tables", cleaned)
+        assert len(tables) > 50
+        assert {row["datid"] for row in tables} == {oid}
+        # A wildcard chooses it as well.
+        server.set({"pganalytics.databases": "caf?"})
+        chosen = "select distinct datname from pganalytics_collect_now() where datname <> ''"
+        wait_until(lambda: server.query(chosen) == [(cleaned,)], 5, "one database")
+    finally:
+        server.set({"pganalytics.databases": None})
+        with server.connect("latin1", client_encoding="LATIN1") as session:
+            session.execute('drop database "caf\u00e9"')
+            session.execute('drop tablespace "r\u00e9"')
+
+
 def test_answers_reach_a_session_of_any_encoding(server: Server, database: Any) -> None:
     database("utf8", "encoding 'UTF8' lc_collate 'C' lc_ctype 'C'")
     database("latin1", "encoding 'LATIN1' lc_collate 'C' lc_ctype 'C'")
@@ -133,6 +163,30 @@ WRONG_SETTINGS = {
     "enable_sort": "off",
     "join_collapse_limit": "1",
     "application_name": "not us",
+    "exit_on_error": "on",
+    "session_replication_role": "replica",
+    "lc_messages": "C.UTF-8",
+    "lc_numeric": "C.UTF-8",
+    "lc_time": "C.UTF-8",
+    "local_preload_libraries": "no_such_library",
+    "session_preload_libraries": "no_such_library",
+    "temp_tablespaces": "no_such_tablespace",
+    "default_tablespace": "no_such_tablespace",
+    "plan_cache_mode": "force_generic_plan",
+    "xmlbinary": "hex",
+    "client_min_messages": "debug5",
+    "backslash_quote": "off",
+    "check_function_bodies": "off",
+    "constraint_exclusion": "on",
+    "geqo_threshold": "2",
+    "track_activities": "off",
+    "cursor_tuple_fraction": "0",
+    "log_statement": "all",
+    "log_min_duration_statement": "0",
+    "zero_damaged_pages": "on",
+    "max_stack_depth": "100kB",
+    "backtrace_functions": "exec_simple_query",
+    "synchronous_commit": "off",
 }
 
 TRAPS = """
@@ -181,44 +235,40 @@ def test_nothing_an_owner_sets_or_makes_has_an_effect(server: Server, database: 
         if setting in WRONG_SETTINGS
     }
     assert len(known) > 25
+    victim = (
+        "select s.relid::bigint, s.n_live_tup, s.n_tup_ins, s.seq_scan,"
+        " to_char(s.last_analyze at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS')"
+        " from pg_catalog.pg_stat_all_tables s where s.relname = 'victim'"
+    )
+    # An independent look, by somebody who is there before the settings are.
+    with server.connect(name) as judge:
+        judged = wait_until(
+            lambda: [row for row in judge.execute(victim) if row[2] == 1000], 15, "statistics of the inserts"
+        )
+    relid, live, inserted, scans, analyzed = judged[0]
     for setting in known:
-        server.execute(f"alter database {name} set {setting} = {WRONG_SETTINGS[setting]!r}")
-    server.execute("alter database postgres set search_path = public, pg_catalog")
-    try:
-        # An independent look, by somebody whom the settings do not touch.
-        with server.connect(name) as judge:
-            judge.execute("reset all")
-            judge.execute("set role none")
-            judge.execute("set search_path = pg_catalog")
-            judge.execute("set statement_timeout = 0")
-            judge.execute("set client_encoding = 'UTF8'")
-            judge.execute("select pg_catalog.pg_stat_force_next_flush()" if server.major >= 15 else "select 1")
-
-            def expected() -> tuple[Any, ...] | None:
-                return judge.execute(
-                    "select s.relid::bigint, s.n_live_tup, s.n_tup_ins, s.seq_scan,"
-                    " to_char(s.last_analyze at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS')"
-                    " from pg_catalog.pg_stat_all_tables s where s.relname = 'victim'"
-                ).fetchone()
-
-            wait_until(lambda: (expected() or (0, 0, 0))[2] == 1000, 15, "statistics of the inserts")
-            relid, live, inserted, scans, analyzed = expected() or (None,) * 5
-        envelopes = preview(server, "pg_stats")
+        for whose in (f"database {name}", f"role postgres in database {name}"):
+            server.execute(f"alter {whose} set {setting} = {WRONG_SETTINGS[setting]!r}")
+    before = server.log_size()
+    # Once as any database, once as the one through which the whole server is read.
+    for main in ("postgres", name):
+        server.set({"pganalytics.database": main})
+        wait_until(lambda: server.value("show pganalytics.database") == main, 5, "reloaded")
         errors = server.query("select * from pganalytics_collect_now() where error <> ''")
         assert errors == []
-        (row,) = [
-            row
-            for row in rows_of(envelopes, "pg_stats", "tables", name)
-            if row["relname"] == "victim"
-        ]
+        envelopes = preview(server, "pg_stats")
+        tables = rows_of(envelopes, "pg_stats", "tables", name)
+        (row,) = [row for row in tables if row["relname"] == "victim"]
         assert (row["relid"], row["n_live_tup"], row["n_tup_ins"]) == (relid, live, inserted)
         assert row["seq_scan"] >= scans
         assert row["last_analyze"].replace("T", " ").startswith(analyzed)
         assert row["last_analyze"].endswith("Z")
-    finally:
-        server.execute("alter database postgres reset all")
-    # Its visitor is ours by name, and nobody's role but the one it was given.
-    assert "trapped" not in server.log()
+        listed = {row["datname"] for row in rows_of(envelopes, "pg_stats", "databases")}
+        assert {name, "postgres", "template0"} <= listed
+    server.set({"pganalytics.database": None})
+    # Neither a trap nor a word about settings, cycle after cycle.
+    said = [line for line in server.log(before).splitlines() if "postmaster" not in line]
+    assert said == []
 
 
 def test_own_queries_are_not_logged(world: World) -> None:

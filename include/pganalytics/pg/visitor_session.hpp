@@ -4,10 +4,11 @@
 
 namespace pganalytics::pg {
 
-// Before connecting: the wait for the database itself has a limit too. May raise ERROR.
-void limit_lock_waits(int lock_timeout_ms);
+// Before connecting: limits, which nothing that the database brings along overrides. The wait for
+// the database itself has one too. May raise ERROR.
+void prepare_session(int lock_timeout_ms);
 
 // After connecting, inside a transaction that will be committed. May raise ERROR.
-void settle_session(int lock_timeout_ms);
+void settle_session();
 
 }  // namespace pganalytics::pg
