@@ -64,6 +64,7 @@ void Delivery::connect(std::unique_ptr<Transport> transport, std::string hub_url
     token_is_new_ = token_was_renewed_ = false;
     backoff_.reset();
     wait_until_ = 0;
+    allowance_limit_ = 0;
     hub_asked_to_wait_ = false;
     held_.reset();
 }
@@ -210,6 +211,20 @@ void Delivery::acknowledged(const net::HttpsOutcome& outcome, const PushAnswer& 
     token_was_renewed_ = false;
     backoff_.reset();
     wait_until_ = 0;
+    pace(answer, now);
+}
+
+void Delivery::pace(const PushAnswer& answer, Moment now) {
+    if (!answer.requests_per_second || !answer.burst) return;
+    const double limit = std::max(1.0, static_cast<double>(*answer.burst) / 2);
+    if (allowance_limit_ == 0) allowance_ = limit;
+    allowance_limit_ = limit;
+    allowance_rate_ = std::max(0.1, static_cast<double>(*answer.requests_per_second) * 3 / 4);
+    const auto passed = static_cast<double>(now.monotonic - allowance_at_) / kSecond;
+    allowance_at_ = now.monotonic;
+    allowance_ = std::min(limit, allowance_ + passed * allowance_rate_) - 1;
+    if (allowance_ < 0)
+        wait_until_ = now.monotonic + static_cast<int64_t>(-allowance_ / allowance_rate_ * kSecond);
 }
 
 void Delivery::set_aside(const net::HttpsOutcome& outcome, const PushAnswer& answer, Moment now) {

@@ -87,6 +87,8 @@ void read_acknowledgement(const net::HttpsResponse& response, const Snapshot& sn
     answer.too_old = json->number("too_old").value_or(0);
     answer.config_version = json->number("next_config_version").value_or(0);
     answer.max_body = json->number("limits.max_body");
+    answer.requests_per_second = json->number("limits.requests_per_second");
+    answer.burst = json->number("limits.burst");
 }
 
 }  // namespace

@@ -9,6 +9,8 @@
 //           --403--> waiting 5 min
 //           --429, 503 and the like with Retry-After--> waiting that long
 //           --anything else--> waiting (full jitter, 1 s to 300 s) --> idle
+//
+// A backlog drains at three quarters of the rate that the hub allows, once half its burst is used.
 #pragma once
 
 #include <cstdint>
@@ -106,6 +108,7 @@ class Delivery {
     void failed(Error error, int status, std::optional<int64_t> retry_after, bool may_pass,
                 Moment now);
     void note_failure(const Error& error, int status, Moment now);
+    void pace(const PushAnswer& answer, Moment now);
     void start_token();
     void start_push();
     void cancel();
@@ -122,6 +125,13 @@ class Delivery {
     int64_t renew_token_at_ = 0;
     bool token_is_new_ = false;       // not used yet: no further renewal before a push
     bool token_was_renewed_ = false;  // for the snapshot at the front, after a 401
+
+    // Pushes that may go at once, and what comes to them each second; without a limit by the hub
+    // there is no bound.
+    double allowance_ = 0;
+    double allowance_limit_ = 0;  // 0: no limit known
+    double allowance_rate_ = 0;
+    int64_t allowance_at_ = 0;
 
     Backoff backoff_;
     int64_t wait_until_ = 0;

@@ -29,7 +29,10 @@ struct PushAnswer {
     uint64_t inserted = 0;
     uint64_t too_old = 0;
     uint64_t config_version = 0;
-    std::optional<uint64_t> max_body;  // of the hub's limits
+    // The hub's limits, where it names them.
+    std::optional<uint64_t> max_body;
+    std::optional<uint64_t> requests_per_second;
+    std::optional<uint64_t> burst;
 };
 
 // `now`: our clock, for a Retry-After date without the hub's own.

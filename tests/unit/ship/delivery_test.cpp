@@ -321,6 +321,33 @@ TEST_F(DeliveryTest, EveryOtherStatusIsRetried) {
     }
 }
 
+TEST_F(DeliveryTest, ABacklogDrainsWithinTheHubsRate) {
+    const std::string limits = R"(,"limits":{"requests_per_second":2,"burst":20})";
+    for (uint64_t i = 1; i <= 100; ++i) put(i);
+    serve();
+    answer_token();
+    const int64_t began = now;
+    uint64_t pushed = 0;
+    while (queue.front() != nullptr) {
+        acknowledge(limits);
+        ++pushed;
+        const auto seconds = static_cast<double>(now - began) / kSecond;
+        EXPECT_LE(static_cast<double>(pushed), 12 + seconds * 1.5);
+        // Nothing is due while a push is under way.
+        if (const std::optional<int64_t> due = delivery.due()) pass(*due - now);
+    }
+    EXPECT_LT(now - began, 70 * kSecond);
+    EXPECT_GT(now - began, 55 * kSecond);
+    // Rested, it has its burst again; and somebody who waits need not.
+    now += 60 * kSecond;
+    put(200);
+    put(201);
+    serve();
+    acknowledge(limits);
+    EXPECT_EQ(target(), "push");
+    EXPECT_EQ(hub->seen.back().request.body, "body 201");
+}
+
 TEST_F(DeliveryTest, NewCredentialsCancelWhatIsUnderWay) {
     put(1);
     serve();
