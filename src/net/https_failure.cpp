@@ -82,6 +82,39 @@ HttpsFailure HttpsTransfer::classify(CURLcode code) {
     }
 }
 
+Error HttpsTransfer::describe_timeout(const std::string& hub) const {
+    const bool connected = time(CURLINFO_APPCONNECT_TIME_T) != 0;
+    const char* missing = connected ? "answer" : tls_begun_ ? "TLS handshake" : "TCP connection";
+    const int limit = connected ? request_.total_timeout_ms : request_.connect_timeout_ms;
+    return connection_error(
+        connected ? "hub " + hub + " did not answer in time"
+                  : "could not connect to hub " + hub + " in time",
+        "No " + std::string(missing) + " within " + seconds(limit) + ", or too slow.",
+        "Check the hub's load and the network between.");
+}
+
+Error HttpsTransfer::describe_tls(HttpsFailure failure, const std::string& hub,
+                                  std::string_view reason) const {
+    if (failure == HttpsFailure::kHubCertificate) {
+        const int problem =
+            events_.verify_error != 0 ? events_.verify_error : X509_V_ERR_HOSTNAME_MISMATCH;
+        return connection_error(
+            "certificate of hub " + hub + " was refused: " + verify_error_text(problem), {},
+            verify_error_hint(problem));
+    }
+    if (failure == HttpsFailure::kOurCertificate) {
+        return make_error(sqlstate::kInvalidAuthorization,
+                          "hub " + hub + " refused this collector's certificate",
+                          "It says: " + alert_text(events_.alert_received) + ".",
+                          "Enrol this server again with pganalytics_register().");
+    }
+    return connection_error("could not agree on TLS with hub " + hub,
+                            events_.alert_received >= 0
+                                ? "It says: " + alert_text(events_.alert_received) + "."
+                                : std::string(reason) + ".",
+                            "The hub must speak TLS 1.3 on that port; check address and port.");
+}
+
 Error HttpsTransfer::describe(HttpsFailure failure, CURLcode code) const {
     const std::string hub = place(url_);
     const std::string_view reason =
@@ -98,39 +131,12 @@ Error HttpsTransfer::describe(HttpsFailure failure, CURLcode code) const {
             return connection_error("could not connect to hub " + hub, std::string(reason) + ".",
                                     "Check that the hub is running, that it listens on that "
                                     "address, and that no firewall is between.");
-        case HttpsFailure::kTimeout: {
-            const bool connected = time(CURLINFO_APPCONNECT_TIME_T) != 0;
-            return connection_error(
-                connected ? "hub " + hub + " did not answer in time"
-                          : "could not connect to hub " + hub + " in time",
-                "No " +
-                    std::string(connected    ? "answer"
-                                : tls_begun_ ? "TLS handshake"
-                                             : "TCP connection") +
-                    " within " +
-                    seconds(connected ? request_.total_timeout_ms : request_.connect_timeout_ms) +
-                    ", or too slow.",
-                "Check the hub's load and the network between.");
-        }
-        case HttpsFailure::kHubCertificate: {
-            const int problem =
-                events_.verify_error != 0 ? events_.verify_error : X509_V_ERR_HOSTNAME_MISMATCH;
-            return connection_error(
-                "certificate of hub " + hub + " was refused: " + verify_error_text(problem), {},
-                verify_error_hint(problem));
-        }
+        case HttpsFailure::kTimeout:
+            return describe_timeout(hub);
+        case HttpsFailure::kHubCertificate:
         case HttpsFailure::kTls:
-            return connection_error("could not agree on TLS with hub " + hub,
-                                    events_.alert_received >= 0
-                                        ? "It says: " + alert_text(events_.alert_received) + "."
-                                        : std::string(reason) + ".",
-                                    "The hub must speak TLS 1.3 on that port; check address and "
-                                    "port.");
         case HttpsFailure::kOurCertificate:
-            return make_error(sqlstate::kInvalidAuthorization,
-                              "hub " + hub + " refused this collector's certificate",
-                              "It says: " + alert_text(events_.alert_received) + ".",
-                              "Enrol this server again with pganalytics_register().");
+            return describe_tls(failure, hub, reason);
         case HttpsFailure::kReset:
             return connection_error(
                 "connection to hub " + hub + " ended before its answer", std::string(reason) + ".",

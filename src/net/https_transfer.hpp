@@ -50,6 +50,8 @@ class HttpsTransfer {
     HttpsFailure classify_tls();
     HttpsFailure classify_timeout();
     Error describe(HttpsFailure failure, CURLcode code) const;
+    Error describe_timeout(const std::string& hub) const;
+    Error describe_tls(HttpsFailure failure, const std::string& hub, std::string_view reason) const;
     int64_t time(CURLINFO what) const;
 
     uint64_t id_;
