@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <new>
 
+#include "pganalytics/host/process.hpp"
+
 namespace pganalytics::serve {
 
 namespace {
@@ -26,6 +28,9 @@ void Connection::set_deadline(Clock::time_point deadline) {
 Task<> Connection::run() {
     const TlsStream::Outcome outcome = co_await stream_.handshake();
     const bool established = outcome == TlsStream::Outcome::kDone;
+    if (!stream_.handshake_problem().empty()) {
+        state_.note_refusal(stream_.handshake_problem(), peer_.address);
+    }
     if (established) {
         fingerprint_ = stream_.peer_fingerprint();
         seated_ = state_.admission.finish_handshake(peer_.id, !fingerprint_) &&
@@ -66,6 +71,7 @@ Task<bool> Connection::serve_request() {
     request.started = request_start_;
     request.fingerprint = fingerprint_;
     request.address = peer_.address;
+    request.network = peer_.network;
     const size_t length = static_cast<size_t>(request.head.content_length.value_or(0));
     const bool may_keep = request.head.keep_alive && Clock::now() < end_;
     if (!seated_) {
@@ -201,7 +207,7 @@ Task<bool> Connection::write_answer(const Answer& answer, bool keep_alive) {
     stream_.clear_expiry();
     set_deadline(Clock::now() + kAnswerTime);
     ++requests_;
-    const std::string bytes = answer_bytes(answer, keep_alive);
+    const std::string bytes = answer_bytes(answer, keep_alive, host::now_seconds());
     const TlsStream::Outcome outcome = co_await stream_.write_all(bytes);
     // What a request may have needed is given back.
     if (input_.empty()) std::string().swap(input_);

@@ -27,10 +27,16 @@ Front::Front(asio::io_context& io, net::FrameSocket& socket)
 }
 
 void Front::run() {
-    asio::co_spawn(io_, talk(), asio::detached);
-    asio::co_spawn(io_, sweep(), asio::detached);
-    asio::co_spawn(io_, watch(), asio::detached);
+    spawn(talk());
+    spawn(sweep());
+    spawn(watch());
     io_.run();
+}
+
+void Front::spawn(Task<> part) {
+    asio::co_spawn(io_, std::move(part), [this](const std::exception_ptr& failure) {
+        if (failure) io_.stop();
+    });
 }
 
 // The worker's end is ours: nothing here outlives its conversation.
@@ -95,7 +101,7 @@ void Front::start_once() {
     Result<host::FileLock> lock = host::FileLock::take(directory + "/serve.lock");
     if (!lock) {
         return link_.log(LogLevel::kWarning, "state directory in use", lock.error().message,
-                         lock.error().hint);
+                         lock.error().detail, lock.error().hint);
     }
     lock_ = *std::move(lock);
     if (const Status kept = host::keep_last_words(directory, "serve"); !kept) {
@@ -130,7 +136,7 @@ void Front::read_files() {
     if (!read) {
         files_problem_ = read.error().message;
         return link_.log(LogLevel::kError, "hub's files not usable", read.error().message,
-                         read.error().hint);
+                         read.error().detail, read.error().hint);
     }
     files_problem_.clear();
     files_mark_ = std::move(mark);
@@ -147,9 +153,9 @@ void Front::admit(Tcp::socket socket, Listener kind) {
     const Tcp::endpoint peer = socket.remote_endpoint(error);
     if (error) return;
     socket.set_option(Tcp::no_delay(true), error);
-    const std::string address = address_key(peer.address());
+    const std::string network = network_text(peer.address());
     const Admission::Id id = ++last_id_;
-    const Admission::Begin begin = state_.admission.begin_handshake(id, address);
+    const Admission::Begin begin = state_.admission.begin_handshake(id, network);
     if (begin.evicted) {
         const auto evicted = connections_.find(*begin.evicted);
         if (evicted != connections_.end()) evicted->second->abort();
@@ -157,8 +163,8 @@ void Front::admit(Tcp::socket socket, Listener kind) {
     if (!begin.accepted) return;
     SSL_CTX& tls = kind == Listener::kConsole ? *console_tls_ : *collectors_tls_;
     try {
-        auto connection =
-            std::make_shared<Connection>(state_, std::move(socket), tls, Peer{id, kind, address});
+        auto connection = std::make_shared<Connection>(
+            state_, std::move(socket), tls, Peer{id, kind, address_text(peer.address()), network});
         connections_.emplace(id, connection);
         asio::co_spawn(io_, keep(std::move(connection)), asio::detached);
     } catch (const std::bad_alloc&) {

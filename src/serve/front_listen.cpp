@@ -16,15 +16,20 @@ Error listen_error(const Tcp::endpoint& endpoint, const error_code& error) {
 
 }  // namespace
 
-std::string address_key(const asio::ip::address& address) {
-    if (address.is_v4()) return address.to_string();
-    const asio::ip::address_v6 v6 = address.to_v6();
-    if (v6.is_v4_mapped()) {
-        return asio::ip::make_address_v4(asio::ip::v4_mapped, v6).to_string();
+std::string address_text(const asio::ip::address& address) {
+    if (address.is_v6() && address.to_v6().is_v4_mapped()) {
+        return asio::ip::make_address_v4(asio::ip::v4_mapped, address.to_v6()).to_string();
     }
-    auto bytes = v6.to_bytes();
-    if (!v6.is_loopback()) std::fill(bytes.begin() + 8, bytes.end(), uint8_t{0});
-    return asio::ip::address_v6(bytes).to_string();
+    return address.to_string();
+}
+
+std::string network_text(const asio::ip::address& address) {
+    if (address.is_v4() || address.is_loopback() || address.to_v6().is_v4_mapped()) {
+        return address_text(address);
+    }
+    auto bytes = address.to_v6().to_bytes();
+    std::fill(bytes.begin() + 8, bytes.end(), uint8_t{0});
+    return asio::ip::address_v6(bytes).to_string() + "/64";
 }
 
 void Front::say_listening(std::string error) {
@@ -57,7 +62,7 @@ void Front::listen() {
     }
     listening_ = true;
     for (const std::shared_ptr<Gate>& gate : gates_) {
-        asio::co_spawn(io_, accept_loop(gate), asio::detached);
+        spawn(accept_loop(gate));
     }
     listening_said_.reset();
     say_listening({});

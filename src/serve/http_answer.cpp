@@ -1,6 +1,9 @@
 // Answers as bytes (see the header). Pure.
 #include "pganalytics/serve/http_answer.hpp"
 
+#include <chrono>
+#include <cstdio>
+
 #include "pganalytics/serve/json_text.hpp"
 
 namespace pganalytics::serve {
@@ -48,6 +51,25 @@ constexpr std::string_view phrase(int status) {
     }
 }
 
+// "Sun, 06 Nov 1994 08:49:37 GMT"
+std::string date_text(int64_t now) {
+    const std::chrono::sys_seconds time{std::chrono::seconds(now)};
+    const auto day = std::chrono::floor<std::chrono::days>(time);
+    const std::chrono::year_month_day date(day);
+    const std::chrono::hh_mm_ss clock(time - day);
+    constexpr const char* kDays[] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
+    constexpr const char* kMonths[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                                       "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+    char text[48];
+    std::snprintf(text, sizeof text, "%s, %02u %s %04d %02d:%02d:%02d GMT",
+                  kDays[std::chrono::weekday(day).c_encoding()], static_cast<unsigned>(date.day()),
+                  kMonths[static_cast<unsigned>(date.month()) - 1], static_cast<int>(date.year()),
+                  static_cast<int>(clock.hours().count()),
+                  static_cast<int>(clock.minutes().count()),
+                  static_cast<int>(clock.seconds().count()));
+    return text;
+}
+
 }  // namespace
 
 Answer error_answer(int status, std::string_view message, std::string_view details) {
@@ -68,9 +90,10 @@ Answer wait_answer(int status, uint32_t retry_after, std::string_view message) {
 
 Answer unauthorized() { return error_answer(401, "certificate or token not accepted"); }
 
-std::string answer_bytes(const Answer& answer, bool keep_alive) {
+std::string answer_bytes(const Answer& answer, bool keep_alive, int64_t now) {
     std::string out = "HTTP/1.1 " + std::to_string(answer.status) + " ";
     out += phrase(answer.status);
+    out += "\r\nDate: " + date_text(now);
     out += "\r\nContent-Type: application/json; charset=utf-8\r\nContent-Length: ";
     out += std::to_string(answer.body.size());
     out += "\r\nCache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n";

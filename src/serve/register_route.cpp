@@ -19,7 +19,8 @@ namespace {
 constexpr std::string_view kSecretField = "x-registration-secret";
 
 Answer refuse_token(FrontState& state, const Request& request) {
-    state.rates.failed_registers.take(request.address, Clock::now());
+    state.rates.failed_registers.take(request.network, Clock::now());
+    state.note_refusal("registration token not accepted", request.address);
     return error_answer(401, "registration token not accepted");
 }
 
@@ -80,7 +81,7 @@ Answer enrolled(const FrontState& state, const RegisterResult& result, const Key
 
 std::optional<Answer> check_register(FrontState& state, Request& request) {
     const Clock::time_point now = Clock::now();
-    if (const uint32_t wait = state.rates.failed_registers.wait(request.address, now)) {
+    if (const uint32_t wait = state.rates.failed_registers.wait(request.network, now)) {
         return wait_answer(429, wait, "too many failed registrations");
     }
     const auto secret = request.head.field(kSecretField);

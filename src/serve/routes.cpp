@@ -43,24 +43,39 @@ const Route* find_route(Listener listener, const RequestHead& head, Answer& refu
     return nullptr;
 }
 
-bool check_certificate(FrontState& state, Request& request) {
-    if (!request.fingerprint) return false;
-    const auto who = state.collectors.find(*request.fingerprint);
-    if (!who) return false;
-    request.collector = *who;
-    return true;
+void FrontState::note_refusal(std::string_view reason, std::string_view address) {
+    if (rates.log_lines.take(reason, Clock::now()) > 0) return;
+    worker->log(LogLevel::kInfo, "not let in: " + std::string(reason),
+                "a client was not let in by the hub: " + std::string(reason),
+                "Its address is " + std::string(address) + ".");
 }
 
-bool check_token(const FrontState& state, const Request& request) {
+bool check_certificate(FrontState& state, Request& request) {
+    if (request.fingerprint) {
+        if (const auto who = state.collectors.find(*request.fingerprint)) {
+            request.collector = *who;
+            return true;
+        }
+    }
+    state.note_refusal(request.fingerprint ? "certificate of no collector" : "no certificate",
+                       request.address);
+    return false;
+}
+
+bool check_token(FrontState& state, const Request& request) {
     constexpr std::string_view kScheme = "Bearer ";
     const auto field = request.head.field("authorization");
     if (!field || field->size() <= kScheme.size() ||
         !equal_ignoring_case(field->substr(0, kScheme.size()), kScheme)) {
+        state.note_refusal("no token", request.address);
         return false;
     }
-    return net::verify_collector_token(field->substr(kScheme.size()), state.master_keys,
-                                       state.token_subject(request.collector, *request.fingerprint),
-                                       host::now_seconds()) == net::TokenRefusal::kNone;
+    const net::TokenRefusal refusal = net::verify_collector_token(
+        field->substr(kScheme.size()), state.master_keys,
+        state.token_subject(request.collector, *request.fingerprint), host::now_seconds());
+    if (refusal == net::TokenRefusal::kNone) return true;
+    state.note_refusal(net::token_refusal_text(refusal), request.address);
+    return false;
 }
 
 }  // namespace pganalytics::serve

@@ -3,6 +3,8 @@
 
 #include <sys/resource.h>
 
+#include <cstdlib>
+
 #include "pganalytics/core/catalog.hpp"
 #include "pganalytics/core/version.hpp"
 #include "pganalytics/host/process.hpp"
@@ -35,7 +37,9 @@ int serve_main(std::span<const std::string>) {
     asio::io_context io(1);
     Front front(io, socket);
     front.run();
-    return 0;
+    // What waits in the loop still holds on to the front, and the front to the loop: neither is
+    // taken apart.
+    std::exit(0);
 }
 
 }  // namespace pganalytics::serve

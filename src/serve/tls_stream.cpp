@@ -6,6 +6,7 @@
 #include <array>
 
 #include "pganalytics/net/certificate.hpp"
+#include "pganalytics/net/tls.hpp"
 
 namespace pganalytics::serve {
 
@@ -42,7 +43,14 @@ Task<TlsStream::Outcome> TlsStream::handshake() {
         ERR_clear_error();
         const int result = SSL_accept(ssl_.get());
         if (result == 1) break;
-        const bool again = co_await wait_for(SSL_get_error(ssl_.get(), result));
+        const int error = SSL_get_error(ssl_.get(), result);
+        if (error == SSL_ERROR_SSL) {
+            const long verified = SSL_get_verify_result(ssl_.get());
+            handshake_problem_ = verified == X509_V_OK
+                                     ? net::take_openssl_error()
+                                     : net::verify_error_text(static_cast<int>(verified));
+        }
+        const bool again = co_await wait_for(error);
         if (!again) co_return expired_ ? Outcome::kExpired : Outcome::kClosed;
     }
     established_ = true;

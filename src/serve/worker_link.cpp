@@ -59,8 +59,9 @@ Task<> WorkerLink::write_loop() {
     writing_ = false;
 }
 
-void WorkerLink::log(LogLevel level, std::string cause, std::string message, std::string hint) {
-    send(LogLine{level, std::move(cause), std::move(message), {}, std::move(hint)});
+void WorkerLink::log(LogLevel level, std::string cause, std::string message, std::string detail,
+                     std::string hint) {
+    send(LogLine{level, std::move(cause), std::move(message), std::move(detail), std::move(hint)});
 }
 
 bool WorkerLink::dispatch(const Frame& frame) {

@@ -19,7 +19,8 @@ namespace pganalytics::serve {
 struct Peer {
     Admission::Id id = 0;
     Listener listener = Listener::kCollectors;
-    std::string address;  // as the rate limits count it
+    std::string address;
+    std::string network;  // as limits count addresses
 };
 
 class Connection {

@@ -19,8 +19,10 @@
 
 namespace pganalytics::serve {
 
+// An address as text; IPv4 in IPv6's clothes is IPv4.
+std::string address_text(const asio::ip::address& address);
 // As limits count addresses: IPv6 by its network of 64 bits.
-std::string address_key(const asio::ip::address& address);
+std::string network_text(const asio::ip::address& address);
 // What a name of pganalytics.hub_listen_addresses stands for ("*": everything).
 std::vector<Tcp::endpoint> listen_endpoints(asio::io_context& io, const std::string& address,
                                             uint16_t port);
@@ -57,6 +59,9 @@ class Front {
     void admit(Tcp::socket socket, Listener kind);
     Task<> keep(std::shared_ptr<Connection> connection);
 
+    // Runs a part of the front for as long as it lives; where it fails, the front ends (and the
+    // worker starts a new one).
+    void spawn(Task<> part);
     Task<> talk();
     Task<> sweep();
     Task<> watch();

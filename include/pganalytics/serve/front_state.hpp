@@ -43,9 +43,14 @@ struct RateLimits {
     RateLimiter tokens{kTokensPerSecond, kTokenBurst};                              // certificate
     RateLimiter failed_registers{kFailedRegistersPerSecond, kFailedRegisterBurst};  // address
     RateLimiter registers{kRegistersPerSecond, kRegisterBurst};                     // all
+    RateLimiter log_lines{kLogLinesPerSecond, kLogLineBurst};                       // cause
 };
 
 struct FrontState {
+    // Says why somebody was not let in: to the server's log, never to them. Not more often than
+    // rates.log_lines allows.
+    void note_refusal(std::string_view reason, std::string_view address);
+
     WorkerLink* worker = nullptr;
     ServeSettings settings;
     std::shared_ptr<const PushTargets> targets = std::make_shared<PushTargets>();

@@ -22,7 +22,8 @@ Answer wait_answer(int status, uint32_t retry_after, std::string_view message);
 // One text for every reason: who is not let in does not learn why.
 Answer unauthorized();
 
-// Status line, header and body. `keep_alive`: what the connection will do.
-std::string answer_bytes(const Answer& answer, bool keep_alive);
+// Status line, header and body. `keep_alive`: what the connection will do; `now`: seconds since
+// 1970, for Date.
+std::string answer_bytes(const Answer& answer, bool keep_alive, int64_t now);
 
 }  // namespace pganalytics::serve

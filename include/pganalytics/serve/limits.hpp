@@ -93,6 +93,8 @@ inline constexpr double kFailedRegistersPerSecond = 3.0 / 60;
 inline constexpr double kFailedRegisterBurst = 3;
 inline constexpr double kRegistersPerSecond = 20;
 inline constexpr double kRegisterBurst = 20;
+inline constexpr double kLogLinesPerSecond = 1.0 / 60;  // FrontState::note_refusal
+inline constexpr double kLogLineBurst = 2;
 inline constexpr size_t kRateKeys = 20'000;  // keys remembered by one limiter
 
 // --- the worker's lists (Collectors, targets)

@@ -45,6 +45,7 @@ struct Request {
     Body body;
     std::optional<Sha256> fingerprint;  // of the client's certificate
     std::string address;                // of the peer, without port
+    std::string network;                // the same as limits count it
     Clock::time_point started;
     Collectors::Identity collector;  // set by check_certificate()
 };
@@ -68,7 +69,7 @@ const Route* find_route(Listener listener, const RequestHead& head, Answer& refu
 // The certificate is one of an enrolled collector; fills request.collector.
 bool check_certificate(FrontState& state, Request& request);
 // The token in the Authorization field is that collector's and bound to that certificate.
-bool check_token(const FrontState& state, const Request& request);
+bool check_token(FrontState& state, const Request& request);
 
 std::optional<Answer> check_health(FrontState& state, Request& request);
 Task<Answer> handle_health(FrontState& state, Request& request);

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <memory>
 #include <optional>
+#include <string>
 #include <string_view>
 
 #include "pganalytics/core/digest.hpp"
@@ -29,6 +30,8 @@ class TlsStream {
     TlsStream(Tcp::socket socket, SSL_CTX& context);
 
     Task<Outcome> handshake();
+    // What was wrong with it, for the local log; empty where the other side just went.
+    const std::string& handshake_problem() const { return handshake_problem_; }
     // Waits for some bytes.
     Task<Read> read_some(char* out, size_t size);
     Task<Outcome> write_all(std::string_view bytes);
@@ -51,6 +54,7 @@ class TlsStream {
     std::unique_ptr<SSL, net::OpensslFree<SSL_free>> ssl_;
     bool established_ = false;
     bool expired_ = false;
+    std::string handshake_problem_;
 };
 
 }  // namespace pganalytics::serve

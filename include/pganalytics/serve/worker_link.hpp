@@ -76,7 +76,8 @@ class WorkerLink {
         socket_.send_message(message);
         write_later();
     }
-    void log(LogLevel level, std::string cause, std::string message, std::string hint = {});
+    void log(LogLevel level, std::string cause, std::string message, std::string detail = {},
+             std::string hint = {});
 
   private:
     struct Job {

@@ -11,12 +11,13 @@ namespace {
 
 TEST(Answers, Bytes) {
     Answer answer = wait_answer(503, 7, "busy");
-    EXPECT_EQ(answer_bytes(answer, false),
+    EXPECT_EQ(answer_bytes(answer, false, 784111777),
               "HTTP/1.1 503 Service Unavailable\r\n"
+              "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n"
               "Content-Type: application/json; charset=utf-8\r\nContent-Length: 29\r\n"
               "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nRetry-After: 7\r\n"
               "Connection: close\r\n\r\n{\"code\":503,\"message\":\"busy\"}");
-    EXPECT_NE(answer_bytes(unauthorized(), true).find("\r\nWWW-Authenticate: Bearer\r\n"),
+    EXPECT_NE(answer_bytes(unauthorized(), true, 0).find("\r\nWWW-Authenticate: Bearer\r\n"),
               std::string::npos);
     EXPECT_EQ(error_answer(400, "a", "b \"c\"").body,
               R"({"code":400,"message":"a","details":"b \"c\""})");
