@@ -1,11 +1,12 @@
-# Lint: what can be said about the code without running it. The compiled parts are here (each header
-# alone by both compilers, every source by clang, nothing but their opinion kept), the rest in
-# tools/lint.
+# Lint: what can be said about the code without running it. The compiled parts are here (every source
+# by clang, each header that no source includes first alone by both compilers, nothing but their
+# opinion kept), the rest in tools/lint.
 
 CLANGXX ?= $(firstword $(shell command -v clang++-14 clang++ 2>/dev/null) clang++)
 lint_dir := $(BUILD)/lint
-lint_headers := $(patsubst include/pganalytics/%.hpp,%,$(wildcard include/pganalytics/*/*.hpp))
 lint_sources := $(patsubst src/%.cpp,%,$(wildcard src/*/*.cpp))
+lint_headers := $(filter-out $(lint_sources),\
+    $(patsubst include/pganalytics/%.hpp,%,$(wildcard include/pganalytics/*/*.hpp)))
 lint_header_files := $(lint_headers:%=$(lint_dir)/stub/%.cpp)
 lint_flags = -std=c++20 -fsyntax-only -Iinclude $(WARNINGS) -Werror -Wno-register -pthread \
     $(if $(filter pg/%,$*),-isystem '$(shell $(PG_CONFIG) --includedir-server)' -D_GNU_SOURCE \
