@@ -1,92 +1,31 @@
 """The collector, its visitors and its program against whatever a server's life brings: kills, stops,
-cancels, DDL on databases, no worker slots, reloads, missing extension, shutdown."""
+cancels, shutdown, missing extension, standby and promotion."""
 
 import os
 import signal
+import socket
 import threading
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import psycopg
 import pytest
 
+from collecting import (  # noqa: F401
+    DDL_LIMIT,
+    SETTINGS,
+    collected,
+    collector,
+    cycles,
+    figure,
+    log,
+    repeat,
+    shared,
+    ship,
+    status,
+    wait_cycles,
+)
 from harness import Server, World, wait_until
-
-SETTINGS = {"pganalytics.collect_interval": "1s"}
-# What our promise adds to DDL at most, and the server's own wait for others to leave a database.
-DDL_LIMIT = 2.5
-
-
-def status(server: Server) -> dict[tuple[str, str], dict[str, Any]]:
-    rows = server.rows("select * from pganalytics_status()")
-    return {(row["component"], row["name"]): row for row in rows}
-
-
-def figure(server: Server, component: str, name: str) -> int:
-    return int(status(server)[component, name]["value"])
-
-
-def cycles(server: Server) -> int:
-    return figure(server, "collector", "cycles")
-
-
-def wait_cycles(server: Server, more: int = 2, deadline: float = 15) -> None:
-    before = cycles(server)
-    wait_until(lambda: cycles(server) >= before + more, deadline, f"{more} more cycles")
-
-
-def ship(server: Server) -> int:
-    def only() -> int | None:
-        pids = server.programs().get("ship", [])
-        return pids[0] if len(pids) == 1 else None
-
-    pid = wait_until(only, 10, "one ship program")
-    assert pid
-    return pid
-
-
-def collected(server: Server) -> dict[tuple[str, str, str | None], dict[str, Any]]:
-    """One cycle, now: what was read, by plugin, rowset and database."""
-    rows = server.rows("select * from pganalytics_collect_now()")
-    return {(row["plugin"], row["rowset"], row["datname"] or None): row for row in rows}
-
-
-def repeat(stop: threading.Event, work: Any) -> threading.Thread:
-    def run() -> None:
-        while not stop.is_set():
-            work()
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    return thread
-
-
-@pytest.fixture(scope="module")
-def shared(module_world: World) -> Server:
-    server = module_world.server("collector", SETTINGS)
-    server.execute("create extension pganalytics")
-    ship(server)
-    return server
-
-
-@pytest.fixture
-def collector(shared: Server) -> Iterator[Server]:
-    """One server for the tests that leave it as they found it; its log from here on."""
-    shared.mark = shared.log_size()  # type: ignore[attr-defined]
-    wait_cycles(shared, 1)
-    before = dict(shared.settings)
-    yield shared
-    shared.set({name: before.get(name) for name in shared.settings})
-    for (name,) in shared.query(
-        "select datname from pg_database where datname not in ('postgres', 'template0', 'template1')"
-    ):
-        shared.psql("-c", f'alter database "{name}" is_template false', "-c", f'drop database "{name}"')
-
-
-def log(server: Server) -> str:
-    """What it logged in this test."""
-    return server.log(getattr(server, "mark", 0))
 
 
 # --- the program
@@ -122,18 +61,6 @@ def test_stopped_program_stalls_nobody_and_is_replaced(collector: Server) -> Non
     assert "was killed: it " in log(collector)
 
 
-def test_fast_shutdown_is_not_delayed(world: World) -> None:
-    server = world.server("collector", SETTINGS)
-    ship(server)
-    for stopped in (False, True):
-        if stopped:
-            server.start()
-            os.kill(ship(server), signal.SIGSTOP)
-        began = time.monotonic()
-        server.stop("fast")
-        assert time.monotonic() - began < 1.5
-
-
 def test_switched_off_collector_says_so(collector: Server) -> None:
     collector.set({"pganalytics.enabled": "off"})
     wait_until(lambda: status(collector)["collector", "state"]["value"] == "off", 5, "off")
@@ -142,6 +69,90 @@ def test_switched_off_collector_says_so(collector: Server) -> None:
     before = cycles(collector)
     collector.set({"pganalytics.enabled": "on"})
     wait_until(lambda: cycles(collector) > before, 10, "cycles again")
+
+
+# --- shutdown, and a hub that is away
+
+
+class SilentHub:
+    """Accepts connections at a port and never says a word."""
+
+    def __init__(self, port: int) -> None:
+        self.socket = socket.create_server(("127.0.0.1", port))
+        self.accepted: list[socket.socket] = []
+        self.thread = threading.Thread(target=self._accept)
+        self.thread.start()
+
+    def _accept(self) -> None:
+        try:
+            while True:
+                self.accepted.append(self.socket.accept()[0])
+        except OSError:
+            return
+
+    def __enter__(self) -> "SilentHub":
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self.socket.shutdown(socket.SHUT_RDWR)
+        self.socket.close()
+        self.thread.join()
+        for one in self.accepted:
+            one.close()
+
+
+def seconds_to_stop(server: Server) -> float:
+    began = time.monotonic()
+    server.stop("fast")
+    return time.monotonic() - began
+
+
+@pytest.fixture
+def usual_stop(world: World) -> float:
+    """What a fast shutdown takes without us."""
+    return seconds_to_stop(world.server("plain", {"shared_preload_libraries": ""}))
+
+
+def test_fast_shutdown_is_not_delayed(world: World, usual_stop: float) -> None:
+    hub = world.hub()
+    ship(hub)
+    assert seconds_to_stop(hub) < usual_stop + 1
+    # Nor by programs that do not listen.
+    hub.start()
+    hub.make_ready()
+    for pids in hub.programs().values():
+        os.kill(pids[0], signal.SIGSTOP)
+    assert seconds_to_stop(hub) < usual_stop + 1
+
+
+@pytest.mark.time_limit(120)
+def test_hub_that_hangs_delays_nothing(world: World, usual_stop: float) -> None:
+    hub = world.hub()
+    server = world.server("watched", SETTINGS)
+    server.execute("create extension pganalytics")
+    hub.enrol(server, "watched")
+    hub.wait_rows("pg_stats_server", "watched", deadline=30)
+    hub.stop()
+    with SilentHub(hub.collector_port) as silent:
+        wait_until(lambda: silent.accepted, 60, "a push that hangs")
+        wait_cycles(server, 2)
+        began = time.monotonic()
+        server.execute("create database beside_it")
+        server.execute("drop database beside_it")
+        assert time.monotonic() - began < DDL_LIMIT
+        with pytest.raises(psycopg.errors.QueryCanceled, match="within the time allowed"):
+            server.query("select * from pganalytics_push_now('500 ms')")
+        assert seconds_to_stop(server) < usual_stop + 1
+        # Silent from the start as well.
+        before = len(silent.accepted)
+        server.start()
+        wait_until(lambda: len(silent.accepted) > before, 60, "another push that hangs")
+        wait_cycles(server, 2)
+    hub.start()
+    had = hub.value("select now()")
+    hub.wait_rows("pg_stats_server", "watched", where=f"time > '{had}'", deadline=90)
+    # What was collected while the hub said nothing was kept for it.
+    assert hub.stored("pg_stats_server", "watched", f"time < '{had}' and time > '{had}'::timestamptz - interval '1 min'")
 
 
 # --- the workers
@@ -209,222 +220,6 @@ def test_visitors_can_be_cancelled_and_terminated(collector: Server, function: s
     lines = [line for line in log(collector).splitlines() if "visitor" in line or "relations" in line]
     assert len(lines) == 1, lines
     assert not any(row["error"] for row in collected(collector).values())
-
-
-# --- databases
-
-
-@pytest.fixture
-def ddl(collector: Server) -> Iterator[Any]:
-    """Runs one DDL statement and notes how long it took."""
-    with collector.connect("template1") as session:
-        longest = 0.0
-
-        def run(sql: str) -> None:
-            nonlocal longest
-            began = time.monotonic()
-            session.execute(sql)
-            longest = max(longest, time.monotonic() - began)
-
-        yield run
-        assert longest < DDL_LIMIT + 2, f"DDL took {longest:.1f} s"
-
-
-def test_ddl_on_databases_succeeds_while_they_are_read(collector: Server, ddl: Any) -> None:
-    # Each collect_now visits every database, so that hardly a moment is without a visitor.
-    stop = threading.Event()
-    seen: set[str] = set()
-
-    def read() -> None:
-        for key, row in collected(collector).items():
-            if key[2] and not row["error"]:
-                seen.add(key[2])
-
-    threads = [repeat(stop, read) for _ in range(2)]
-    try:
-        rounds, began = 0, time.monotonic()
-        while time.monotonic() - began < 12 or rounds < 5:
-            ddl('create database "Ab c"')
-            ddl('alter database "Ab c" rename to "d"')
-            ddl('create database "copy" template "d"')
-            ddl('drop database "d"')
-            ddl('drop database "copy"')
-            rounds += 1
-    finally:
-        stop.set()
-        for thread in threads:
-            thread.join()
-    assert rounds >= 5
-    assert "postgres" in seen
-    wait_cycles(collector)
-
-
-def test_what_may_not_be_visited_is_left_alone(collector: Server) -> None:
-    collector.execute('create database "app one"')
-    collector.execute("create database app_two")
-    collector.execute("create database closed allow_connections false")
-    collector.execute("create database model is_template true")
-    names = {key[2] for key in collected(collector) if key[2]}
-    assert names == {"postgres", "app one", "app_two"}
-    collector.set({"pganalytics.databases": '"app o*", app_t??', "pganalytics.exclude_databases": ""})
-
-    def named() -> set[str]:
-        return {key[2] for key in collected(collector) if key[2]}
-
-    wait_until(lambda: named() == {"app one", "app_two"}, 5, "two databases")
-    # What belongs to the cluster is read all the same.
-    assert ("pg_stats", "databases", None) in collected(collector)
-    collector.set({"pganalytics.databases": "*", "pganalytics.exclude_databases": "app*"})
-    wait_until(lambda: named() == {"postgres"}, 5, "one database")
-    # Without its usual database it goes through another.
-    collector.set({"pganalytics.database": "not there", "pganalytics.exclude_databases": "postgres"})
-    wait_until(lambda: named() == {"app one", "app_two"}, 5, "two databases")
-    assert ("pg_stats", "databases", None) in collected(collector)
-
-
-# --- limits
-
-
-def test_no_free_worker_is_survived(world: World) -> None:
-    settings = {"max_worker_processes": 1, "max_logical_replication_workers": 0}
-    server = world.server("collector", SETTINGS | settings)
-    server.execute("create extension pganalytics")
-    ship(server)
-    wait_until(lambda: figure(server, "visitors", "no_worker_slot") >= 3, 15, "three visits refused")
-    assert "max_worker_processes" in status(server)["visitors", "no_worker_slot"]["note"]
-    assert server.log().count("no free background worker") == 1
-    assert not [key for key in collected(server) if key[2]]
-    server.set({"max_worker_processes": 8})
-    server.restart()
-    ship(server)
-    assert ("pg_stats", "tables", "postgres") in collected(server)
-
-
-def test_locked_table_is_read_like_any_other(collector: Server) -> None:
-    collector.execute("create table locked (x int primary key)")
-    before = collected(collector)["pg_stats", "tables", "postgres"]["rows"]
-    with collector.connect() as holder, holder.transaction():
-        holder.execute("lock table locked in access exclusive mode")
-        rows = collected(collector)
-        assert rows["pg_stats", "tables", "postgres"]["rows"] == before
-        assert not any(row["error"] for row in rows.values())
-
-
-def test_locked_catalog_costs_its_rowset_only(collector: Server) -> None:
-    with collector.connect() as holder, holder.transaction():
-        holder.execute("lock table pg_catalog.pg_inherits in access exclusive mode")
-        began = time.monotonic()
-        rows = collected(collector)
-        assert time.monotonic() - began < 5
-    assert "lock timeout" in rows["pg_stats", "relations", "postgres"]["error"]
-    others = [row for key, row in rows.items() if key[1] != "relations"]
-    assert len(others) > 5
-    assert not any(row["error"] for row in others)
-
-
-def test_visit_ends_in_time_whatever_blocks(collector: Server) -> None:
-    collector.set({"pganalytics.lock_timeout": "1s", "pganalytics.visit_timeout": "300ms"})
-    wait_cycles(collector, 1)
-    with collector.connect() as holder, holder.transaction():
-        holder.execute("lock table pg_catalog.pg_inherits in access exclusive mode")
-        with collector.connect("template1") as session:
-            longest = 0.0
-            began = time.monotonic()
-            while time.monotonic() - began < 4:
-                ages = session.execute(
-                    "select extract(epoch from clock_timestamp() - backend_start)::float8"
-                    " from pg_stat_activity where backend_type = 'pganalytics visitor'"
-                ).fetchall()
-                longest = max([longest] + [age for (age,) in ages])
-    assert 0 < longest < 1.0
-    wait_until(lambda: not any(row["error"] for row in collected(collector).values()), 10, "clean")
-
-
-def test_rows_are_cut_at_max_rows(collector: Server) -> None:
-    collector.set({"pganalytics.max_rows": 100})
-
-    def cut() -> bool:
-        row = collected(collector)["pg_stats", "tables", "postgres"]
-        return row["rows"] == 100 and "max_rows" in (row["error"] or "")
-
-    wait_until(cut, 5, "100 rows")
-
-
-# --- settings
-
-
-def test_reload_takes_effect_in_the_next_cycle(collector: Server) -> None:
-    collector.set({"pganalytics.collect_interval": "10min"})
-    wait_until(
-        lambda: collector.value("show pganalytics.collect_interval") == "10min", 5, "the new interval"
-    )
-    before = cycles(collector)
-    assert {key[0] for key in collected(collector)} >= {"pg_stats", "pg_replication"}
-    collector.set({"pganalytics.plugins": "*, -pg_replication"})
-    wait_until(
-        lambda: not {"pg_replication"} & {key[0] for key in collected(collector)}, 5, "no replication"
-    )
-    # Only those that were asked for: the interval is in force.
-    started = status(collector)["collector", "cycles"]["value"]
-    assert int(started) - before >= 2
-    collector.set({"pganalytics.collect_interval": "1s"})
-    wait_cycles(collector, 2, 5)
-
-
-def test_wrong_settings_do_not_stop_the_server(world: World) -> None:
-    wrong = {
-        "pganalytics.collect_interval": "7 parsecs",
-        "pganalytics.hub_url": "http://plain",
-        "pganalytics.ca_file": "relative.pem",
-        "pganalytics.databases": '"unclosed',
-        "pganalytics.plugins": "a;b",
-        "pganalytics.hub_listen_addresses": "not an address",
-        "pganalytics.sample_interval": "50ms",
-        "pganalytics.max_rows": -1,
-        "pganalytics.state_directory": "relative",
-        "pganalytics.no_such_setting": "1",
-    }
-    server = world.server("collector", SETTINGS | wrong)
-    server.execute("create extension pganalytics")
-    assert server.value("show pganalytics.hub_url") == ""
-    assert server.value("show pganalytics.databases") == "*"
-    assert server.value("show pganalytics.max_rows") == "200000"
-    ship(server)
-    assert ("pg_stats", "tables", "postgres") in collected(server)
-    for name in wrong:
-        assert name in server.log()
-
-
-def test_role_reads_with_its_own_rights(world: World) -> None:
-    server = world.server("collector", SETTINGS, start=False)
-    server.start()
-    server.execute("create role watcher login in role pg_monitor")
-    server.execute("create extension pganalytics")
-    server.execute("create database secret_business")
-    server.execute("revoke connect on database secret_business from public")
-    server.set({"pganalytics.role": "watcher"})
-    server.restart()
-    ship(server)
-    rows = collected(server)
-    assert not rows["pg_stats", "tables", "postgres"]["error"]
-    assert not rows["pg_stats", "databases", None]["error"]
-    # It may not connect there: nothing is read, and that is said once.
-    assert ("pg_stats", "tables", "secret_business") not in rows
-    assert "secret_business" in server.wait_log("visit to database")
-    users = server.query(
-        "select distinct usename from pg_stat_activity where backend_type = 'pganalytics visitor'"
-    )
-    assert users in ([], [("watcher",)])
-    server.execute("grant connect on database secret_business to watcher")
-    assert ("pg_stats", "tables", "secret_business") in collected(server)
-
-
-def test_missing_role_is_told(world: World) -> None:
-    server = world.server("collector", SETTINGS | {"pganalytics.role": "nobody_of_that_name"})
-    server.execute("create extension pganalytics")
-    ship(server)
-    server.wait_log("role of pganalytics.role does not exist")
-    assert not [key for key in collected(server) if key[2]]
 
 
 # --- the extension

@@ -1,0 +1,241 @@
+"""The collector beside DDL on databases, locks, limits and settings: nobody waits for it, and what it
+may not or cannot read costs that and no more."""
+
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from collecting import (  # noqa: F401
+    DDL_LIMIT,
+    SETTINGS,
+    collected,
+    collector,
+    cycles,
+    figure,
+    log,
+    repeat,
+    shared,
+    ship,
+    status,
+    wait_cycles,
+)
+from harness import Server, World, wait_until
+
+
+# --- databases
+
+
+@pytest.fixture
+def ddl(collector: Server) -> Iterator[Any]:
+    """Runs one DDL statement and notes how long it took."""
+    with collector.connect("template1") as session:
+        longest = 0.0
+
+        def run(sql: str) -> None:
+            nonlocal longest
+            began = time.monotonic()
+            session.execute(sql)
+            longest = max(longest, time.monotonic() - began)
+
+        yield run
+        assert longest < DDL_LIMIT + 2, f"DDL took {longest:.1f} s"
+
+
+def test_ddl_on_databases_succeeds_while_they_are_read(collector: Server, ddl: Any) -> None:
+    # Each collect_now visits every database, so that hardly a moment is without a visitor.
+    stop = threading.Event()
+    seen: set[str] = set()
+
+    def read() -> None:
+        for key, row in collected(collector).items():
+            if key[2] and not row["error"]:
+                seen.add(key[2])
+
+    threads = [repeat(stop, read) for _ in range(2)]
+    try:
+        rounds, began = 0, time.monotonic()
+        while time.monotonic() - began < 8 or rounds < 5:
+            ddl('create database "Ab c"')
+            ddl('alter database "Ab c" rename to "d"')
+            ddl('create database "copy" template "d"')
+            ddl('drop database "d"')
+            ddl('drop database "copy"')
+            rounds += 1
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+    assert rounds >= 5
+    assert "postgres" in seen
+    wait_cycles(collector)
+
+
+def test_what_may_not_be_visited_is_left_alone(collector: Server) -> None:
+    collector.execute('create database "app one"')
+    collector.execute("create database app_two")
+    collector.execute("create database closed allow_connections false")
+    collector.execute("create database model is_template true")
+    names = {key[2] for key in collected(collector) if key[2]}
+    assert names == {"postgres", "app one", "app_two"}
+    collector.set({"pganalytics.databases": '"app o*", app_t??', "pganalytics.exclude_databases": ""})
+
+    def named() -> set[str]:
+        return {key[2] for key in collected(collector) if key[2]}
+
+    wait_until(lambda: named() == {"app one", "app_two"}, 5, "two databases")
+    # What belongs to the cluster is read all the same.
+    assert ("pg_stats", "databases", None) in collected(collector)
+    collector.set({"pganalytics.databases": "*", "pganalytics.exclude_databases": "app*"})
+    wait_until(lambda: named() == {"postgres"}, 5, "one database")
+    # Without its usual database it goes through another.
+    collector.set({"pganalytics.database": "not there", "pganalytics.exclude_databases": "postgres"})
+    wait_until(lambda: named() == {"app one", "app_two"}, 5, "two databases")
+    assert ("pg_stats", "databases", None) in collected(collector)
+
+
+# --- limits
+
+
+def test_no_free_worker_is_survived(world: World) -> None:
+    settings = {"max_worker_processes": 1, "max_logical_replication_workers": 0}
+    server = world.server("collector", SETTINGS | settings)
+    server.execute("create extension pganalytics")
+    ship(server)
+    wait_until(lambda: figure(server, "visitors", "no_worker_slot") >= 3, 15, "three visits refused")
+    assert "max_worker_processes" in status(server)["visitors", "no_worker_slot"]["note"]
+    assert server.log().count("no free background worker") == 1
+    assert not [key for key in collected(server) if key[2]]
+    server.set({"max_worker_processes": 8})
+    server.restart()
+    ship(server)
+    assert ("pg_stats", "tables", "postgres") in collected(server)
+
+
+def test_locked_table_is_read_like_any_other(collector: Server) -> None:
+    collector.execute("create table locked (x int primary key)")
+    before = collected(collector)["pg_stats", "tables", "postgres"]["rows"]
+    with collector.connect() as holder, holder.transaction():
+        holder.execute("lock table locked in access exclusive mode")
+        rows = collected(collector)
+        assert rows["pg_stats", "tables", "postgres"]["rows"] == before
+        assert not any(row["error"] for row in rows.values())
+
+
+def test_locked_catalog_costs_its_rowset_only(collector: Server) -> None:
+    with collector.connect() as holder, holder.transaction():
+        holder.execute("lock table pg_catalog.pg_inherits in access exclusive mode")
+        began = time.monotonic()
+        rows = collected(collector)
+        assert time.monotonic() - began < 5
+    assert "lock timeout" in rows["pg_stats", "relations", "postgres"]["error"]
+    others = [row for key, row in rows.items() if key[1] != "relations"]
+    assert len(others) > 5
+    assert not any(row["error"] for row in others)
+
+
+def test_visit_ends_in_time_whatever_blocks(collector: Server) -> None:
+    collector.set({"pganalytics.lock_timeout": "1s", "pganalytics.visit_timeout": "300ms"})
+    wait_cycles(collector, 1)
+    with collector.connect() as holder, holder.transaction():
+        holder.execute("lock table pg_catalog.pg_inherits in access exclusive mode")
+        with collector.connect("template1") as session:
+            longest = 0.0
+            began = time.monotonic()
+            while time.monotonic() - began < 4:
+                ages = session.execute(
+                    "select extract(epoch from clock_timestamp() - backend_start)::float8"
+                    " from pg_stat_activity where backend_type = 'pganalytics visitor'"
+                ).fetchall()
+                longest = max([longest] + [age for (age,) in ages])
+    assert 0 < longest < 1.0
+    wait_until(lambda: not any(row["error"] for row in collected(collector).values()), 10, "clean")
+
+
+def test_rows_are_cut_at_max_rows(collector: Server) -> None:
+    collector.set({"pganalytics.max_rows": 100})
+
+    def cut() -> bool:
+        row = collected(collector)["pg_stats", "tables", "postgres"]
+        return row["rows"] == 100 and "max_rows" in (row["error"] or "")
+
+    wait_until(cut, 5, "100 rows")
+
+
+# --- settings
+
+
+def test_reload_takes_effect_in_the_next_cycle(collector: Server) -> None:
+    collector.set({"pganalytics.collect_interval": "10min"})
+    wait_until(
+        lambda: collector.value("show pganalytics.collect_interval") == "10min", 5, "the new interval"
+    )
+    before = cycles(collector)
+    assert {key[0] for key in collected(collector)} >= {"pg_stats", "pg_replication"}
+    collector.set({"pganalytics.plugins": "*, -pg_replication"})
+    wait_until(
+        lambda: not {"pg_replication"} & {key[0] for key in collected(collector)}, 5, "no replication"
+    )
+    # Only those that were asked for: the interval is in force.
+    started = status(collector)["collector", "cycles"]["value"]
+    assert int(started) - before >= 2
+    collector.set({"pganalytics.collect_interval": "1s"})
+    wait_cycles(collector, 2, 5)
+
+
+def test_wrong_settings_do_not_stop_the_server(world: World) -> None:
+    wrong = {
+        "pganalytics.collect_interval": "7 parsecs",
+        "pganalytics.hub_url": "http://plain",
+        "pganalytics.ca_file": "relative.pem",
+        "pganalytics.databases": '"unclosed',
+        "pganalytics.plugins": "a;b",
+        "pganalytics.hub_listen_addresses": "not an address",
+        "pganalytics.sample_interval": "50ms",
+        "pganalytics.max_rows": -1,
+        "pganalytics.state_directory": "relative",
+        "pganalytics.no_such_setting": "1",
+    }
+    server = world.server("collector", SETTINGS | wrong)
+    server.execute("create extension pganalytics")
+    assert server.value("show pganalytics.hub_url") == ""
+    assert server.value("show pganalytics.databases") == "*"
+    assert server.value("show pganalytics.max_rows") == "200000"
+    ship(server)
+    assert ("pg_stats", "tables", "postgres") in collected(server)
+    for name in wrong:
+        assert name in server.log()
+
+
+def test_role_reads_with_its_own_rights(world: World) -> None:
+    server = world.server("collector", SETTINGS, start=False)
+    server.start()
+    server.execute("create role watcher login in role pg_monitor")
+    server.execute("create extension pganalytics")
+    server.execute("create database secret_business")
+    server.execute("revoke connect on database secret_business from public")
+    server.set({"pganalytics.role": "watcher"})
+    server.restart()
+    ship(server)
+    rows = collected(server)
+    assert not rows["pg_stats", "tables", "postgres"]["error"]
+    assert not rows["pg_stats", "databases", None]["error"]
+    # It may not connect there: nothing is read, and that is said once.
+    assert ("pg_stats", "tables", "secret_business") not in rows
+    assert "secret_business" in server.wait_log("visit to database")
+    users = server.query(
+        "select distinct usename from pg_stat_activity where backend_type = 'pganalytics visitor'"
+    )
+    assert users in ([], [("watcher",)])
+    server.execute("grant connect on database secret_business to watcher")
+    assert ("pg_stats", "tables", "secret_business") in collected(server)
+
+
+def test_missing_role_is_told(world: World) -> None:
+    server = world.server("collector", SETTINGS | {"pganalytics.role": "nobody_of_that_name"})
+    server.execute("create extension pganalytics")
+    ship(server)
+    server.wait_log("role of pganalytics.role does not exist")
+    assert not [key for key in collected(server) if key[2]]
