@@ -187,6 +187,7 @@ CREATE TABLE pganalytics.ledger (
     UNIQUE (collector_id, incarnation, sequence)
 );
 CREATE INDEX ON pganalytics.ledger (received_at);
+CREATE INDEX ON pganalytics.ledger (collector_id, cycle) WHERE parts > 1;
 COMMENT ON TABLE pganalytics.ledger IS 'every push stored, once';
 
 CREATE TABLE pganalytics.rowsets (
@@ -259,6 +260,21 @@ SELECT c.name,
   FROM pganalytics.collectors c;
 COMMENT ON VIEW pganalytics.servers IS 'enrolled servers and how they are';
 
+-- Whether all the pushes are here into which a cycle was cut. Of one that the ledger no longer knows
+-- nothing is missed any more.
+CREATE FUNCTION pganalytics.is_whole(collector uuid, cycle uuid)
+RETURNS boolean
+LANGUAGE sql STRICT STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+SELECT NOT EXISTS (
+    SELECT FROM pganalytics.ledger l
+     WHERE l.collector_id = is_whole.collector AND l.cycle = is_whole.cycle AND l.parts > 1
+    HAVING count(*) < max(l.parts))
+$$;
+COMMENT ON FUNCTION pganalytics.is_whole(uuid, uuid) IS
+    'whether all pushes of a cycle are stored';
+
 CREATE FUNCTION pganalytics.table_rates(server text, over interval DEFAULT '5 minutes')
 RETURNS TABLE (
     datid oid, datname text, relid oid, schemaname text, relname text, seconds double precision,
@@ -293,9 +309,10 @@ BEGIN
     RETURN QUERY
     WITH t_full AS (
         SELECT f.datid,
-               max(f."time") FILTER (WHERE f.complete AND f."time" <= began) AS base,
-               max(f."time") FILTER (WHERE f.complete) AS latest
+               max(f."time") FILTER (WHERE f.complete AND w.value IS NOT FALSE AND f."time" <= began) AS base,
+               max(f."time") FILTER (WHERE f.complete AND w.value IS NOT FALSE) AS latest
           FROM pganalytics.pganalytics_fulls f
+         CROSS JOIN LATERAL pganalytics.is_whole(f.collector_id, f.cycle) w(value)
          WHERE f.collector_id = id AND f.rowset = 'pg_stats.tables'
            AND f."time" BETWEEN began - INTERVAL '25 hours' AND ended
            AND (cardinality(known) = 0 OR f.datid = ANY (known))
@@ -350,9 +367,10 @@ BEGIN
           FROM t_step GROUP BY datid, relid
     ), i_full AS (
         SELECT f.datid,
-               max(f."time") FILTER (WHERE f.complete AND f."time" <= began) AS base,
-               max(f."time") FILTER (WHERE f.complete) AS latest
+               max(f."time") FILTER (WHERE f.complete AND w.value IS NOT FALSE AND f."time" <= began) AS base,
+               max(f."time") FILTER (WHERE f.complete AND w.value IS NOT FALSE) AS latest
           FROM pganalytics.pganalytics_fulls f
+         CROSS JOIN LATERAL pganalytics.is_whole(f.collector_id, f.cycle) w(value)
          WHERE f.collector_id = id AND f.rowset = 'pg_stats.indexes'
            AND f."time" BETWEEN began - INTERVAL '25 hours' AND ended
            AND (cardinality(known) = 0 OR f.datid = ANY (known))
@@ -448,6 +466,7 @@ AS 'MODULE_PATHNAME', 'pganalytics_create_token';
 COMMENT ON FUNCTION pganalytics_create_token(text, interval) IS
     'enrolment token for one server of this name, to be used once with pganalytics_register()';
 
+REVOKE ALL ON FUNCTION pganalytics.is_whole(uuid, uuid) FROM PUBLIC;
 REVOKE ALL ON FUNCTION pganalytics.table_rates(text, interval) FROM PUBLIC;
 REVOKE ALL ON FUNCTION pganalytics_servers() FROM PUBLIC;
 REVOKE ALL ON FUNCTION pganalytics_create_token(text, interval) FROM PUBLIC;
@@ -455,4 +474,5 @@ REVOKE ALL ON FUNCTION pganalytics_create_token(text, interval) FROM PUBLIC;
 GRANT USAGE ON SCHEMA pganalytics TO pg_monitor;
 GRANT SELECT ON pganalytics.hub, pganalytics.collectors, pganalytics.ledger, pganalytics.rowsets,
     pganalytics.configuration, pganalytics.servers TO pg_monitor;
-GRANT EXECUTE ON FUNCTION pganalytics_servers(), pganalytics.table_rates(text, interval) TO pg_monitor;
+GRANT EXECUTE ON FUNCTION pganalytics_servers(), pganalytics.is_whole(uuid, uuid),
+    pganalytics.table_rates(text, interval) TO pg_monitor;

@@ -20,6 +20,9 @@ constexpr Column kFulls[] = {
     label("datname", kText, "", "name of that database"),
     gauge("complete", kBool, "", "",
           "whether it held every row: what is not in it, and older, is gone"),
+    label(
+        "cycle", kUuid, "",
+        "where its cycle was cut into several pushes: which; it counts when all of them are here"),
 };
 
 constexpr Rowset kRowsets[] = {

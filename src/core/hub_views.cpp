@@ -53,8 +53,11 @@ std::string state_query(const HubView& view) {
 std::string last_full(const HubView& view) {
     const std::string datid = view.of_database ? "u.datid, " : "";
     return "SELECT " + datid +
-           "coalesce(max(u.\"time\") FILTER (WHERE u.complete), min(u.\"time\")) AS since\n"
+           "coalesce(max(u.\"time\") FILTER (WHERE u.complete AND w.value IS NOT FALSE),"
+           " min(u.\"time\"))"
+           " AS since\n"
            "          FROM pganalytics.pganalytics_fulls u\n"
+           "         CROSS JOIN LATERAL pganalytics.is_whole(u.collector_id, u.cycle) w(value)\n"
            "         WHERE u.collector_id = collector AND u.rowset = " +
            quote_literal(view.rowset) +
            "\n           AND u.\"time\" BETWEEN at - INTERVAL '25 hours' AND at\n" +

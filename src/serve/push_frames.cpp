@@ -262,6 +262,8 @@ void PushFrames::encode_full(const FullRowset& full, int64_t time) {
             encoder_.bytes(entry.datname);
         } else if (column->name == "complete") {
             encoder_.boolean(full.complete);
+        } else if (column->name == "cycle" && push_.envelope.parts > 1 && push_.envelope.cycle) {
+            encoder_.bytes(as_text(*push_.envelope.cycle));
         } else {
             encoder_.null();
         }

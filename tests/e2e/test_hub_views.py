@@ -6,6 +6,7 @@ import json
 import random
 import struct
 import time
+import uuid
 from typing import Any
 
 import pytest
@@ -147,16 +148,38 @@ class Server:
             del self.databases.truth[self.rng.choice(list(self.databases.truth))]
 
     def cycle(self, when: float, first: bool) -> None:
-        push = Push(self.collector, time=when)
+        parts = self.rng.choice((1, 1, 2, 3))
+        cycle = uuid.uuid4()
+        pushes = [
+            Push(self.collector, time=when, cycle=cycle, part=1 + i, parts=parts) for i in range(parts)
+        ]
+        seen = {} if first else {d: set(t.sent) & set(t.truth) for d, t in self.tables.items()}
         for rowset in self.rowsets():
             full = first or not rowset.sent or self.rng.random() < 0.15
             unseen: set[int] = set()
             if not first and self.rng.random() < 0.15 and rowset.truth:
                 unseen = {self.rng.choice(list(rowset.truth))}
             rows, gone = rowset.read(when, full, unseen)
-            self.send(push, rowset, when, rows, gone, full, not unseen)
-        result = self.hub.front.store(push)
-        assert result["outcome"] == STORED, result
+            # Cut between any two rows; keys that are gone come with the last part.
+            for i, push in enumerate(pushes):
+                part = rows[len(rows) * i // parts : len(rows) * (1 + i) // parts]
+                last = gone if i == parts - 1 else []
+                self.send(push, rowset, when, part, last, full, not unseen)
+        for push in pushes:
+            result = self.hub.front.store(push)
+            assert result["outcome"] == STORED, result
+            if push.part < parts and not first:
+                self.check_nothing_lost(seen)
+
+    def check_nothing_lost(self, seen: dict[int, set[int]]) -> None:
+        """A full rowset of which parts are missing proves nothing gone."""
+        found: dict[int, set[int]] = {}
+        for datid, relid in self.hub.server.query(
+            "select datid, relid from pganalytics.current_tables where server = %s", (self.name,)
+        ):
+            found.setdefault(datid, set()).add(relid)
+        for datid, relids in found.items():
+            assert seen.get(datid, set()) <= relids
 
     def rowsets(self) -> list[Rowset]:
         found = [self.databases]
@@ -196,6 +219,8 @@ class Server:
         front.add_rows(push, self.numbers["gone"], marks, when)
         if full:
             flag = mark | {"complete": b"\1" if complete else b"\0"}
+            if push.parts > 1:
+                flag["cycle"] = push.cycle.bytes
             front.add_rows(push, self.numbers["fulls"], [flag], when)
 
 

@@ -76,6 +76,18 @@ TEST(PushFrames, KeysGoneAndFullRowsets) {
     EXPECT_EQ(field_of(rows[5], "rowset"), "sysstat.cpu");
     EXPECT_EQ(field_of(rows[5], "datname"), std::nullopt);
     EXPECT_EQ(field_of(rows[5], "complete"), std::string(1, '\1'));
+    EXPECT_EQ(field_of(rows[5], "cycle"), std::nullopt);
+}
+
+TEST(PushFrames, FullRowsetOfCycleInParts) {
+    for (const bool cut : {false, true}) {
+        const std::vector<Row> rows = rows_of(
+            envelope(R"([{"type":"sysstat","cpu":{"full":true,"columns":{"cpu":[]}}}])",
+                     R"(,"cycle":"30313233-3435-3637-3839-616263646566","part":1,"parts":)" +
+                         std::string(cut ? "2" : "1")));
+        ASSERT_EQ(rows.size(), 1U);
+        EXPECT_EQ(field_of(rows[0], "cycle"), cut ? Field("0123456789abcdef") : std::nullopt);
+    }
 }
 
 TEST(PushFrames, FramesAreBoundedAndWhole) {
