@@ -114,7 +114,7 @@ void store_alone(const HubPlace& place, const Targets& targets, const Push& push
 
 void refuse_alone(const Push& push, const FlatError& error, Verdict& verdict) {
     verdict = Verdict{};
-    if (worth_retrying(error)) return;
+    if (!blames_push(error)) return;
     refuse_push(push, error.message);
     verdict.outcome = PushOutcome::kRefused;
     copy_text(verdict.message, error.message);
@@ -161,25 +161,31 @@ bool HubIngest::store_together(const std::vector<Push>& pushes, FlatError& error
         error);
 }
 
-bool HubIngest::store_one_by_one(const std::vector<Push>& pushes, FlatError& error) {
+bool HubIngest::store_one_by_one(const std::vector<Push>& pushes, std::string& failure,
+                                 FlatError& error) {
+    FlatError last;
     verdicts_.assign(pushes.size(), Verdict{});
-    return run_in_hub(
+    const bool done = run_in_hub(
         kIngestLimits,
         [&](const HubPlace& place) {
             for (size_t i = 0; i < pushes.size(); ++i) {
                 if (!ready_[i]) continue;
                 FlatError its_error;
-                const bool done = run_in_subtransaction(
+                const bool stored = run_in_subtransaction(
                     [&] {
                         store_alone(place, {&tables_, announced_.data()}, pushes[i], verdicts_[i]);
                     },
                     its_error);
-                if (!done) refuse_alone(pushes[i], its_error, verdicts_[i]);
+                if (stored) continue;
+                refuse_alone(pushes[i], its_error, verdicts_[i]);
+                if (!blames_push(its_error)) last = its_error;
                 // The transaction's time is over: what is stored is kept, the rest comes again.
-                if (!done && its_error.code == ERRCODE_QUERY_CANCELED) break;
+                if (its_error.code == ERRCODE_QUERY_CANCELED) break;
             }
         },
         error);
+    if (last.code != 0) failure = last.message;
+    return done;
 }
 
 void HubIngest::count() {
@@ -207,12 +213,13 @@ std::vector<PushResult> HubIngest::store(const std::vector<Push>& pushes, std::s
     prepare(pushes, failure);
     bool done = store_together(pushes, error);
     if (!done && !worth_retrying(error)) {
-        // One of them is bad; or a table is not what it was, which a second look finds.
+        // One of them is bad, or a table's trigger does not like it; or a table is not what it was,
+        // which a second look finds.
         error = FlatError{};
         done = tables_.load(error);
         if (done) {
             prepare(pushes, failure);
-            done = store_one_by_one(pushes, error);
+            done = store_one_by_one(pushes, failure, error);
         }
     }
     if (!done) {

@@ -75,7 +75,8 @@ void HubStages::stop_now() {
 
 void HubStages::publish(std::string_view problem, std::string_view hint) {
     publish_problem(problem, hint);
-    log_limited(LOG, "hub is not ready", "the hub is not ready: " + std::string(problem), {}, hint);
+    // Another problem is another cause: it shall not wait until the first one may be told again.
+    log_limited(LOG, problem, "the hub is not ready: " + std::string(problem), {}, hint);
 }
 
 void HubStages::read_settings() {

@@ -93,4 +93,16 @@ bool worth_retrying(const FlatError& error) {
     }
 }
 
+bool blames_push(const FlatError& error) {
+    switch (ERRCODE_TO_CATEGORY(error.code)) {
+        case ERRCODE_TO_CATEGORY(ERRCODE_DATA_EXCEPTION):
+        case ERRCODE_TO_CATEGORY(ERRCODE_PROTOCOL_VIOLATION):  // a field too short for its type
+        case ERRCODE_TO_CATEGORY(ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION):
+        case ERRCODE_TO_CATEGORY(ERRCODE_PROGRAM_LIMIT_EXCEEDED):
+            return true;
+        default:
+            return false;
+    }
+}
+
 }  // namespace pganalytics::pg

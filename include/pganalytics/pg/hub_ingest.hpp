@@ -4,8 +4,8 @@
 //   ledger: new           -> one COPY for each rowset of all pushes together -> commit -> stored
 //   ledger: same digest   -> duplicate
 //   ledger: other digest  -> conflict, kept in the audit
-//   an ERROR              -> all again, each in a subtransaction: the bad one refused, the others
-//                            stored
+//   an ERROR              -> all again, each in a subtransaction: the bad one refused, one that the
+//                            hub is to blame for (a trigger, a constraint) busy, the others stored
 //   an ERROR that passes  -> busy: the collector sends it again
 #pragma once
 
@@ -48,7 +48,7 @@ class HubIngest {
   private:
     void prepare(const std::vector<Push>& pushes, std::string& failure);
     bool store_together(const std::vector<Push>& pushes, FlatError& error);
-    bool store_one_by_one(const std::vector<Push>& pushes, FlatError& error);
+    bool store_one_by_one(const std::vector<Push>& pushes, std::string& failure, FlatError& error);
     void count();
 
     HubTables& tables_;

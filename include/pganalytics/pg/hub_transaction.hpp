@@ -92,4 +92,8 @@ template <class Function>
 // table that changed under us.
 bool worth_retrying(const FlatError& error);
 
+// Whether an ERROR in storing a push comes from what it holds, so that it can never be stored: its
+// data, its collector, a size. Anything else (somebody's trigger or constraint, say) is the hub's.
+bool blames_push(const FlatError& error);
+
 }  // namespace pganalytics::pg
