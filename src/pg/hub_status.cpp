@@ -18,6 +18,8 @@ int failed_start_delay_ms() {
     const TimestampTz now = GetCurrentTimestamp();
     const SpinLock lock(shared().mutex);
     if (shared().failed_starts == 0) return 0;
+    // Somebody reloaded between that worker's end and the start of this one.
+    if (PgReloadTime > shared().last_failed_start) return 0;
     const int64_t since = now - shared().last_failed_start;
     // A clock set back must not keep it away.
     if (since < 0 || since >= kFailedStartPauseUs) return 0;
