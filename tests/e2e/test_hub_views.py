@@ -9,9 +9,10 @@ import time
 import uuid
 from typing import Any
 
+import psycopg
 import pytest
 from harness import wait_until
-from played import STORED, PlayedHub, Push
+from played import STORED, PlayedHub, Push, copy_time
 
 COUNTERS = ["seq_scan", "seq_tup_read", "tuples_fetched", "n_tup_ins", "n_tup_upd", "n_tup_del"]
 COUNTERS += ["n_tup_hot_upd", "heap_blks_fetched", "heap_blks_hit"]
@@ -306,3 +307,100 @@ def test_views_tell_what_was_read(views_hub: PlayedHub, rng: random.Random, roun
     for seconds in (60, 90, 600, 1799, 1800, 7200):
         resets += check_rates(server, seconds, ended)
     assert resets > 0
+
+
+# Minutes before the end, relid, n_tup_ins, stats_reset (minutes before the end): what arrived.
+STEADY, FELL, RESET, DROPPED, AGAIN, QUIET = range(1, 7)
+HISTORY = [
+    (30, STEADY, 100, 99),
+    (30, FELL, 1000, 99),
+    (30, RESET, 100, 99),
+    (30, DROPPED, 7, 99),
+    (30, QUIET, 5, 99),
+    (20, STEADY, 160, 99),
+    (20, FELL, 1100, 99),
+    (10, STEADY, 400, 99),
+    (10, FELL, 40, 99),
+    (10, RESET, 300, 15),
+    (10, AGAIN, 70, 99),
+    (0, FELL, 50, 99),
+]
+
+# What came on top in the last so many minutes, worked out by hand.
+GAINED = {
+    30: {STEADY: 300, FELL: 150, RESET: 300, AGAIN: 70, QUIET: 0},
+    15: {STEADY: 240, FELL: 50, RESET: 300, AGAIN: 70, QUIET: 0},
+    5: {STEADY: 0, FELL: 10, RESET: 0, AGAIN: 0, QUIET: 0},
+}
+
+# A plain way to the same, by the row before each, without windows and CTEs.
+PLAIN = """
+select n.relid::int, sum(case when p.relid is null or n.n_tup_ins < p.n_tup_ins
+                         or n.stats_reset is distinct from p.stats_reset
+                         then n.n_tup_ins else n.n_tup_ins - p.n_tup_ins end)::int
+  from pganalytics.pg_stats_tables n
+  left join lateral (select * from pganalytics.pg_stats_tables b
+                      where b.collector_id = n.collector_id and b.relid = n.relid
+                        and b.time < n.time order by b.time desc limit 1) p on true
+ where n.collector_id = %(id)s and n.time > to_timestamp(%(ended)s) - %(minutes)s * interval '1 min'
+ group by 1 having bool_and(n.relid <> %(dropped)s)
+"""
+
+
+def test_rates_by_hand_and_by_plain_sql(views_hub: PlayedHub) -> None:
+    hub, front = views_hub, views_hub.front
+    collector = hub.enrol("by hand")
+    ended = round(time.time())
+    numbers = {
+        "tables": front.number_of("relid", "seq_scan"),
+        "fulls": front.number_of("rowset", "complete"),
+        "gone": front.number_of("rowset", "key"),
+    }
+    mark = {"rowset": b"pg_stats.tables", "datid": oid(9)}
+    for minutes in (30, 20, 10, 0):
+        when = ended - 60 * minutes
+        push = Push(collector, time=when)
+        rows = [
+            {"datid": oid(9), "datname": b"d", "relid": oid(relid), "n_tup_ins": bigint(counter)}
+            | {"relname": b"same name", "stats_reset": copy_time(ended - 60 * reset)}
+            for moment, relid, counter, reset in HISTORY
+            if moment == minutes
+        ]
+        front.add_rows(push, numbers["tables"], rows, when)
+        if minutes == 30:
+            front.add_rows(push, numbers["fulls"], [mark | {"complete": b"\1"}], when)
+        if minutes == 20:
+            # A full one that a limit cut proves nothing.
+            front.add_rows(push, numbers["fulls"], [mark | {"complete": b"\0"}], when)
+        if minutes == 10:
+            key = json.dumps({"datid": 9, "relid": DROPPED}).encode()
+            front.add_rows(push, numbers["gone"], [mark | {"key": b"\1" + key}], when)
+        assert front.store(push)["outcome"] == STORED
+    current = hub.server.query(
+        "select relid::int, n_tup_ins::int from pganalytics.current_tables where server = 'by hand'"
+    )
+    assert dict(current) == {STEADY: 400, FELL: 50, RESET: 300, AGAIN: 70, QUIET: 5}
+    for minutes, gained in GAINED.items():
+        rates = hub.server.rows(
+            "select * from pganalytics.table_rates('by hand', %s * interval '1 min')", (minutes,)
+        )
+        found = {row["relid"]: round(row["n_tup_ins"] * row["seconds"], 6) for row in rates}
+        assert found == gained and {row["seconds"] for row in rates} == {60 * minutes}
+        values = {"id": collector, "ended": ended, "minutes": minutes, "dropped": DROPPED}
+        plain = dict(hub.server.query(PLAIN, values))
+        assert {relid: plain.get(relid, 0) for relid in gained} == gained
+        # What no row says is unknown, not 0.
+        assert {row["seq_scan"] for row in rates} == {None}
+        resets = {row["relid"] for row in rates if row["resets"]}
+        assert resets == ({FELL, RESET} if minutes > 10 else set())
+
+
+def test_rates_of_nobody(views_hub: PlayedHub) -> None:
+    sql = views_hub.server
+    with pytest.raises(psycopg.errors.UndefinedObject, match='no server "nobody" is enrolled'):
+        sql.query("select * from pganalytics.table_rates('nobody')")
+    views_hub.enrol("silent")
+    assert sql.query("select * from pganalytics.table_rates('silent')") == []
+    for over in ("0", "-1 hour"):
+        with pytest.raises(psycopg.errors.InvalidParameterValue, match="longer than 0"):
+            sql.query("select * from pganalytics.table_rates('by hand', %s)", (over,))
