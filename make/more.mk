@@ -50,4 +50,8 @@ bench:
 .PHONY: bench
 endif
 
-.PHONY: run
+## make torture         memory at 50,000 tables, sampled (TORTURE_TABLES=n); minutes
+torture: private
+	@PGANALYTICS_BINDIR="$$(cat $(BUILD)/private-bindir)" $(PYTHON) -B tests/torture/memory $(TORTURE_TABLES)
+
+.PHONY: run torture

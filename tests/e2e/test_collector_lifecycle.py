@@ -71,6 +71,44 @@ def test_switched_off_collector_says_so(collector: Server) -> None:
     wait_until(lambda: cycles(collector) > before, 10, "cycles again")
 
 
+# --- a hub's worker and front
+
+
+@pytest.mark.time_limit(120)
+def test_hub_survives_what_happens_to_its_processes(world: World) -> None:
+    hub = world.hub()
+    hub.wait_rows("pg_stats_server", deadline=30)
+
+    def kill_front() -> None:
+        os.kill(hub.programs()["serve"][0], signal.SIGKILL)
+
+    def cancel_worker() -> None:
+        hub.execute("select pg_cancel_backend(%s)", (worker_pid(hub, "pganalytics hub"),))
+
+    def terminate_worker() -> None:
+        hub.execute("select pg_terminate_backend(%s)", (worker_pid(hub, "pganalytics hub"),))
+
+    with hub.connect() as session:
+        session.execute("create temporary table kept as select 42 as x")
+        for trouble in (kill_front, cancel_worker, terminate_worker):
+            trouble()
+            began = time.monotonic()
+            hub.execute("create database beside_it")
+            hub.execute("drop database beside_it")
+            assert time.monotonic() - began < DDL_LIMIT, trouble.__name__
+            # What is collected from now on arrives.
+            after = hub.value("select now()")
+            hub.wait_rows("pg_stats_server", where=f"time > '{after}'", deadline=40)
+        assert session.execute("select x from kept").fetchone() == (42,)
+    names = [(row["component"], row["name"]) for row in hub.rows("select * from pganalytics_status()")]
+    assert len(names) == len(set(names))
+    assert figure(hub, "hub_worker", "snapshots_stored") > 0
+    assert figure(hub, "hub_front", "pid") in hub.programs()["serve"]
+    # No push was lost on the way, and none came twice.
+    gaps = "select max(sequence) - min(sequence) + 1 - count(*) from pganalytics.ledger group by incarnation"
+    wait_until(lambda: all(gap == 0 for (gap,) in hub.query(gaps)), 20, "every sequence")
+
+
 # --- shutdown, and a hub that is away
 
 

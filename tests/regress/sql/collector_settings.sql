@@ -100,14 +100,8 @@ ALTER SYSTEM SET pganalytics.sample_interval = '100ms';
 ALTER SYSTEM SET pganalytics.databases = '"A b", c*, d?';
 ALTER SYSTEM SET pganalytics.hub_url = 'https://[::1]:8443';
 SELECT pganalytics_reload();
-DO $$
-BEGIN
-    FOR i IN 1..600 LOOP
-        EXIT WHEN (SELECT bool_and(applied) FROM pg_file_settings WHERE name LIKE 'pganalytics.%')
-              AND current_setting('pganalytics.max_rows') = '100';
-        PERFORM pg_sleep(0.05);
-    END LOOP;
-END $$;
+-- (a session takes up a reload between its statements, a new one has it from the start)
+\c -
 SELECT name, local_value, effective_value, origin FROM pganalytics_settings()
  WHERE origin <> 'default' ORDER BY name COLLATE "C";
 ALTER SYSTEM RESET pganalytics.visit_timeout;
