@@ -241,10 +241,10 @@ def test_nothing_an_owner_sets_or_makes_has_an_effect(server: Server, database: 
         " from pg_catalog.pg_stat_all_tables s where s.relname = 'victim'"
     )
     # An independent look, by somebody who is there before the settings are.
-    with server.connect(name) as judge:
-        judged = wait_until(
-            lambda: [row for row in judge.execute(victim) if row[2] == 1000], 15, "statistics of the inserts"
-        )
+    judge = server.connect(name)
+    judged = wait_until(
+        lambda: [row for row in judge.execute(victim) if row[2] == 1000], 15, "statistics of the inserts"
+    )
     relid, live, inserted, scans, analyzed = judged[0]
     for setting in known:
         for whose in (f"database {name}", f"role postgres in database {name}"):
@@ -265,10 +265,17 @@ def test_nothing_an_owner_sets_or_makes_has_an_effect(server: Server, database: 
         assert row["last_analyze"].endswith("Z")
         listed = {row["datname"] for row in rows_of(envelopes, "pg_stats", "databases")}
         assert {name, "postgres", "template0"} <= listed
+    # An error costs its rowset there, as anywhere; exit_on_error is on.
+    with judge, judge.transaction():
+        judge.execute("set local search_path = pg_catalog")
+        judge.execute("lock table pg_catalog.pg_inherits in access exclusive mode")
+        errors = server.query("select datname, rowset from pganalytics_collect_now() where error <> ''")
+    assert errors == [(name, "relations")]
     server.set({"pganalytics.database": None})
     # Neither a trap nor a word about settings, cycle after cycle.
     said = [line for line in server.log(before).splitlines() if "postmaster" not in line]
-    assert said == []
+    assert [line for line in said if "pganalytics visitor" in line or "client backend" in line] == []
+    assert len(said) <= 2, said
 
 
 def test_own_queries_are_not_logged(world: World) -> None:
