@@ -69,14 +69,22 @@ void VisitPlan::begin(int64_t now_us, const CycleRules& rules, std::vector<PlanD
     });
 }
 
+// Who asks for everything gets it in as many visits as it takes, as long as each reads something.
+bool VisitPlan::goes_on() const {
+    if (!rules_.everything || next_line_ == 0) return false;
+    const Line& line = lines_[next_line_ - 1];
+    return !line.due.empty() && line.due.size() < line.planned;
+}
+
 std::optional<PlannedVisit> VisitPlan::next() {
+    if (goes_on()) --next_line_;
     if (next_line_ == lines_.size()) return std::nullopt;
     const int64_t left = rules_.everything ? kNoBudget : rules_.cpu_budget_us - spent_us_;
     // One visit a cycle is made in any case.
     if (left <= 0 && visited_ > 0) return std::nullopt;
     Line& line = lines_[next_line_++];
-    line.visited = true;
-    ++visited_;
+    if (line.planned == 0) ++visited_;
+    line.planned = line.due.size();
     PlannedVisit visit;
     visit.oid = line.database.oid;
     visit.name = line.database.name;

@@ -168,6 +168,7 @@ def test_rows_are_cut_at_max_rows(collector: Server) -> None:
 
 
 def test_reload_takes_effect_in_the_next_cycle(collector: Server) -> None:
+    before_limit = figure(collector, "queue", "limit")
     collector.set({"pganalytics.collect_interval": "10min"})
     wait_until(
         lambda: collector.value("show pganalytics.collect_interval") == "10min", 5, "the new interval"
@@ -181,6 +182,9 @@ def test_reload_takes_effect_in_the_next_cycle(collector: Server) -> None:
     # Only those that were asked for: the interval is in force.
     started = status(collector)["collector", "cycles"]["value"]
     assert int(started) - before >= 2
+    # The program is told as well.
+    collector.set({"pganalytics.spool_limit": "17MB"})
+    wait_until(lambda: figure(collector, "queue", "limit") != before_limit, 5, "the program's new limit")
     collector.set({"pganalytics.collect_interval": "1s"})
     wait_cycles(collector, 2, 5)
 

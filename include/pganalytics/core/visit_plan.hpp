@@ -49,7 +49,8 @@ class VisitPlan {
     void begin(int64_t now_us, const CycleRules& rules, std::vector<PlanDatabase> databases,
                uint32_t main, std::vector<PlanRowset> rowsets);
 
-    // The next visit; empty when nothing is due any more or the budget is spent.
+    // The next visit; empty when nothing is due any more or the budget is spent. Where everything
+    // was asked for and the last visit had no time for it all, the same database's again.
     std::optional<PlannedVisit> next();
 
     // A rowset of the visit begun last was read, or failed; 0 for the cluster's.
@@ -80,6 +81,7 @@ class VisitPlan {
     int64_t waits_since(const PlanRowset& rowset, const State& state) const;
     void queue_due(const PlanDatabase& database);
     void forget_gone();
+    bool goes_on() const;
 
     struct Due {
         uint16_t rowset = 0;
@@ -90,7 +92,7 @@ class VisitPlan {
         PlanDatabase database;
         std::vector<Due> due;  // longest-waiting first
         int64_t since = 0;
-        bool visited = false;
+        size_t planned = 0;  // for the last visit
     };
 
     CycleRules rules_;

@@ -133,6 +133,29 @@ TEST_F(VisitPlanTest, AskedForReadsEverythingWithoutABudget) {
     EXPECT_EQ(run(kInterval).size(), 4u);
 }
 
+TEST_F(VisitPlanTest, AskedForGoesOnWhereAVisitHadNoTime) {
+    begin(kAsked, 2);
+    auto visit = plan_.next();
+    EXPECT_EQ(visit->rowsets, (Numbers{1, 2, 3}));
+    plan_.read(1, true);
+    plan_.end_visit(0, false);
+    visit = plan_.next();
+    EXPECT_EQ(visit->oid, 10u);
+    EXPECT_EQ(visit->rowsets, (Numbers{2, 3}));
+    plan_.read(2, false);
+    plan_.end_visit(0, false);
+    EXPECT_EQ(plan_.next()->rowsets, (Numbers{3}));
+    // One that reads nothing is the last.
+    plan_.end_visit(0, false);
+    EXPECT_EQ(plan_.next()->oid, 11u);
+    // One that failed as a whole is, too.
+    plan_.read(2, true);
+    plan_.end_visit(0, true);
+    EXPECT_FALSE(plan_.next());
+    EXPECT_EQ(plan_.visited(), 2u);
+    EXPECT_EQ(plan_.waiting(), 1u);
+}
+
 TEST_F(VisitPlanTest, DryCycleIsNotRemembered) {
     CycleRules dry = kAsked;
     dry.dry = true;
