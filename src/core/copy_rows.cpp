@@ -55,8 +55,7 @@ void add_day(std::vector<int32_t>& days, int32_t day) {
 }
 
 // Empty: the row keeps to the rules; else the rule it breaks.
-std::string_view walk_row(NetworkReader& reader, const CopyRowsRules& rules,
-                          std::vector<int32_t>& days) {
+std::string_view walk_row(NetworkReader& reader, const CopyRowsRules& rules, CopyRowsFacts& facts) {
     if (reader.number<int16_t>() != static_cast<int64_t>(rules.fields) || rules.fields < 2)
         return "does not have the fields of its table";
     if (reader.number<int32_t>() != 8) return "has no time in its first field";
@@ -76,7 +75,8 @@ std::string_view walk_row(NetworkReader& reader, const CopyRowsRules& rules,
     if (__builtin_add_overflow(since_2000, kPostgresEpoch, &time) || time < rules.window.earliest ||
         time > rules.window.latest)
         return "has a time outside the accepted window";
-    add_day(days, day_of(time));
+    add_day(facts.days, day_of(time));
+    facts.latest = std::max(facts.latest, time);
     return {};
 }
 
@@ -85,7 +85,7 @@ std::string_view walk_row(NetworkReader& reader, const CopyRowsRules& rules,
 Status walk_copy_rows(std::string_view rows, const CopyRowsRules& rules, CopyRowsFacts& facts) {
     NetworkReader reader(rows);
     while (!reader.empty()) {
-        const std::string_view rule = walk_row(reader, rules, facts.days);
+        const std::string_view rule = walk_row(reader, rules, facts);
         if (!rule.empty()) return broken(facts.rows + 1, rule);
         ++facts.rows;
     }

@@ -66,7 +66,15 @@ void add_identity(Arguments& arguments, const PushBegin& begin) {
     arguments.bytes(begin.digest);
 }
 
-bool touch(const PushBegin& begin, bool full, bool* want_full) {
+// Rows are read after the cycle began: their time is what the collector is known until.
+int64_t last_time(const Push& push) {
+    int64_t time = push.begin.time;
+    for (const PushedRows& rows : push.rowsets) time = std::max(time, rows.facts.latest);
+    return time;
+}
+
+bool touch(const Push& push, bool full, bool* want_full) {
+    const PushBegin& begin = push.begin;
     Arguments arguments;
     arguments.uuid(begin.collector_id);
     arguments.text(begin.hostname);
@@ -80,7 +88,7 @@ bool touch(const PushBegin& begin, bool full, bool* want_full) {
     add_uuid(arguments, begin.incarnation);
     arguments.integer(Arguments::clamp(begin.config_version));
     add_uuid(arguments, begin.cycle);
-    arguments.time(begin.time);
+    arguments.time(last_time(push));
     arguments.time(begin.received_at);
     arguments.boolean(full);
     if (run_statement(touch_collector, arguments) != 1) return false;
@@ -137,7 +145,7 @@ LedgerAnswer enter_ledger(const Push& push, uint64_t rows, bool full, bool* want
                      .limited = true});
         return LedgerAnswer::kConflict;
     }
-    if (!touch(begin, full, want_full))
+    if (!touch(push, full, want_full))
         ereport(ERROR, (errcode(ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION),
                         errmsg("its collector is not enrolled or is disabled")));
     return LedgerAnswer::kNew;

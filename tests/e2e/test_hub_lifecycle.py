@@ -112,6 +112,12 @@ def test_dump_and_restore(world: World) -> None:
     old.wait_rows("pg_stats_tables", "watched")
     own = str(wait_until(lambda: own_collector(old), 20, "the hub's own collector"))
     old.wait_rows("pg_stats_databases", own)
+    # The views show the newest cycle, not the one before.
+    databases = {name for (name,) in server.query("select datname from pg_database")}
+    seen = "select datname from pganalytics.current_databases where server = 'watched'"
+    wait_until(lambda: old.value("select to_regclass('pganalytics.current_databases') is not null"), 20)
+    # Beside them pg_stat_database has a row for what all share.
+    assert {name for (name,) in old.query(seen)} == databases | {None}
     until = ago(seconds=-1)
     # Whatever the collectors read before it has arrived once something later has.
     for name in ("watched", own):

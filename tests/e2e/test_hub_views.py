@@ -152,7 +152,8 @@ class Server:
         parts = self.rng.choice((1, 1, 2, 3))
         cycle = uuid.uuid4()
         pushes = [
-            Push(self.collector, time=when, cycle=cycle, part=1 + i, parts=parts) for i in range(parts)
+            # It began before its rows were read.
+            Push(self.collector, time=when - 1, cycle=cycle, part=1 + i, parts=parts) for i in range(parts)
         ]
         seen = {} if first else {d: set(t.sent) & set(t.truth) for d, t in self.tables.items()}
         for rowset in self.rowsets():

@@ -38,7 +38,8 @@ struct CopyRowsRules {
 
 struct CopyRowsFacts {
     uint64_t rows = 0;
-    std::vector<int32_t> days;  // touched by the rows, ascending, each once; bounded by the window
+    std::vector<int32_t> days;   // touched by the rows, ascending, each once; bounded by the window
+    int64_t latest = INT64_MIN;  // of the rows' times; microseconds since 1970-01-01 UTC
 };
 
 // Walks `rows` (whole rows, no header, no trailer) and adds to `facts`. An error names the place

@@ -72,6 +72,7 @@ TEST(CopyRows, CountsRowsAndDays) {
     ASSERT_TRUE(walk_copy_rows(good_row(), rules(4), facts));
     EXPECT_EQ(facts.rows, 5U);
     EXPECT_EQ(facts.days.size(), 3U);
+    EXPECT_EQ(facts.latest, kNow);
     EXPECT_EQ(copy_field_count(rows), 4U);
 }
 
