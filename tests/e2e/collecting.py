@@ -44,6 +44,16 @@ def ship(server: Server) -> int:
     return pid
 
 
+def worker_pid(server: Server, kind: str, deadline: float = 10) -> int:
+    def pid() -> int | None:
+        pids = server.workers().get(kind, [])
+        return pids[0] if pids else None
+
+    found = wait_until(pid, deadline, f"a worker {kind}", every=0.001)
+    assert found
+    return found
+
+
 def collected(server: Server) -> dict[tuple[str, str, str | None], dict[str, Any]]:
     """One cycle, now: what was read, by plugin, rowset and database."""
     rows = server.rows("select * from pganalytics_collect_now()")

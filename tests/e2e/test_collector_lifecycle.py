@@ -1,12 +1,10 @@
 """The collector, its visitors and its program against whatever a server's life brings: kills, stops,
-cancels, shutdown, missing extension, standby and promotion."""
+cancels, missing extension, standby and promotion."""
 
 import os
 import signal
-import socket
 import threading
 import time
-from typing import Any
 
 import psycopg
 import pytest
@@ -24,6 +22,7 @@ from collecting import (  # noqa: F401
     ship,
     status,
     wait_cycles,
+    worker_pid,
 )
 from harness import Server, World, wait_until
 
@@ -71,139 +70,7 @@ def test_switched_off_collector_says_so(collector: Server) -> None:
     wait_until(lambda: cycles(collector) > before, 10, "cycles again")
 
 
-# --- a hub's worker and front
-
-
-@pytest.mark.time_limit(120)
-def test_hub_survives_what_happens_to_its_processes(world: World) -> None:
-    hub = world.hub()
-    hub.wait_rows("pg_stats_server", deadline=30)
-
-    def kill_front() -> None:
-        os.kill(hub.programs()["serve"][0], signal.SIGKILL)
-
-    def cancel_worker() -> None:
-        hub.execute("select pg_cancel_backend(%s)", (worker_pid(hub, "pganalytics hub"),))
-
-    def terminate_worker() -> None:
-        hub.execute("select pg_terminate_backend(%s)", (worker_pid(hub, "pganalytics hub"),))
-
-    with hub.connect() as session:
-        session.execute("create temporary table kept as select 42 as x")
-        for trouble in (kill_front, cancel_worker, terminate_worker):
-            trouble()
-            began = time.monotonic()
-            hub.execute("create database beside_it")
-            hub.execute("drop database beside_it")
-            assert time.monotonic() - began < DDL_LIMIT, trouble.__name__
-            # What is collected from now on arrives.
-            after = hub.value("select now()")
-            hub.wait_rows("pg_stats_server", where=f"time > '{after}'", deadline=40)
-        assert session.execute("select x from kept").fetchone() == (42,)
-    names = [(row["component"], row["name"]) for row in hub.rows("select * from pganalytics_status()")]
-    assert len(names) == len(set(names))
-    assert figure(hub, "hub_worker", "snapshots_stored") > 0
-    assert figure(hub, "hub_front", "pid") in hub.programs()["serve"]
-    # No push was lost on the way, and none came twice.
-    gaps = "select max(sequence) - min(sequence) + 1 - count(*) from pganalytics.ledger group by incarnation"
-    wait_until(lambda: all(gap == 0 for (gap,) in hub.query(gaps)), 20, "every sequence")
-
-
-# --- shutdown, and a hub that is away
-
-
-class SilentHub:
-    """Accepts connections at a port and never says a word."""
-
-    def __init__(self, port: int) -> None:
-        self.socket = socket.create_server(("127.0.0.1", port))
-        self.accepted: list[socket.socket] = []
-        self.thread = threading.Thread(target=self._accept)
-        self.thread.start()
-
-    def _accept(self) -> None:
-        try:
-            while True:
-                self.accepted.append(self.socket.accept()[0])
-        except OSError:
-            return
-
-    def __enter__(self) -> "SilentHub":
-        return self
-
-    def __exit__(self, *_: Any) -> None:
-        self.socket.shutdown(socket.SHUT_RDWR)
-        self.socket.close()
-        self.thread.join()
-        for one in self.accepted:
-            one.close()
-
-
-def seconds_to_stop(server: Server) -> float:
-    began = time.monotonic()
-    server.stop("fast")
-    return time.monotonic() - began
-
-
-@pytest.fixture
-def usual_stop(world: World) -> float:
-    """What a fast shutdown takes without us."""
-    return seconds_to_stop(world.server("plain", {"shared_preload_libraries": ""}))
-
-
-def test_fast_shutdown_is_not_delayed(world: World, usual_stop: float) -> None:
-    hub = world.hub()
-    ship(hub)
-    assert seconds_to_stop(hub) < usual_stop + 1
-    # Nor by programs that do not listen.
-    hub.start()
-    hub.make_ready()
-    for pids in hub.programs().values():
-        os.kill(pids[0], signal.SIGSTOP)
-    assert seconds_to_stop(hub) < usual_stop + 1
-
-
-@pytest.mark.time_limit(120)
-def test_hub_that_hangs_delays_nothing(world: World, usual_stop: float) -> None:
-    hub = world.hub()
-    server = world.server("watched", SETTINGS)
-    server.execute("create extension pganalytics")
-    hub.enrol(server, "watched")
-    hub.wait_rows("pg_stats_server", "watched", deadline=30)
-    hub.stop()
-    with SilentHub(hub.collector_port) as silent:
-        wait_until(lambda: silent.accepted, 60, "a push that hangs")
-        wait_cycles(server, 2)
-        began = time.monotonic()
-        server.execute("create database beside_it")
-        server.execute("drop database beside_it")
-        assert time.monotonic() - began < DDL_LIMIT
-        with pytest.raises(psycopg.errors.QueryCanceled, match="within the time allowed"):
-            server.query("select * from pganalytics_push_now('500 ms')")
-        assert seconds_to_stop(server) < usual_stop + 1
-        # Silent from the start as well.
-        before = len(silent.accepted)
-        server.start()
-        wait_until(lambda: len(silent.accepted) > before, 60, "another push that hangs")
-        wait_cycles(server, 2)
-    hub.start()
-    had = hub.value("select now()")
-    hub.wait_rows("pg_stats_server", "watched", where=f"time > '{had}'", deadline=90)
-    # What was collected while the hub said nothing was kept for it.
-    assert hub.stored("pg_stats_server", "watched", f"time < '{had}' and time > '{had}'::timestamptz - interval '1 min'")
-
-
 # --- the workers
-
-
-def worker_pid(server: Server, kind: str, deadline: float = 10) -> int:
-    def pid() -> int | None:
-        pids = server.workers().get(kind, [])
-        return pids[0] if pids else None
-
-    found = wait_until(pid, deadline, f"a worker {kind}", every=0.001)
-    assert found
-    return found
 
 
 def test_cancelled_collector_goes_on(collector: Server) -> None:
