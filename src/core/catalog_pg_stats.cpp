@@ -118,11 +118,6 @@ constexpr Column kDatabases[] = {
           "version of the collation when the database was made or refreshed", since(15)),
 };
 
-// The OID that stands first in each row of a database; evaluated once a query.
-constexpr std::string_view kThisDatabase =
-    "(SELECT d.oid FROM pg_catalog.pg_database d"
-    " WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database())";
-
 constexpr Source kTablesSources[] = {
     {R"(FROM pg_catalog.pg_class c
 JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
@@ -211,7 +206,7 @@ WHERE c.relkind OPERATOR(pg_catalog.=) 'i'
 
 constexpr Column kIndexes[] = {
     key("datid", kOid, kThisDatabase, "OID of the database"),
-    key("indexrelid", kOid, "x.indexrelid", "OID of the index"),
+    key("indexrelid", kOid, "c.oid", "OID of the index"),
     label("relid", kOid, "x.indrelid", "OID of its table"),
     label("schemaname", kText, "n.nspname::pg_catalog.text", "schema of both"),
     label("indexrelname", kText, "c.relname::pg_catalog.text", "name of the index"),

@@ -10,6 +10,7 @@
 #include "pganalytics/core/utf8.hpp"
 #include "pganalytics/pg/compat.hpp"
 #include "pganalytics/pg/guard.hpp"
+#include "pganalytics/pg/relation_scan.hpp"
 #include "pganalytics/pg/row_encoder.hpp"
 #include "pganalytics/pg/transaction.hpp"
 #include "pganalytics/pg/visit_order.hpp"
@@ -32,6 +33,7 @@ struct Reading {
     std::string sql;
     std::string name;  // for pg_stat_activity
     std::vector<ColumnType> types;
+    RelationScan scan;
 };
 
 struct Visitor {
@@ -92,7 +94,9 @@ void decode_order(std::string_view bytes) {
         reading.rowset = &rowset;
         reading.number = number;
         reading.sql = rowset_sql(rowset, kServerMajor);
-        reading.types = types_of(columns_for(rowset, kServerMajor));
+        const std::vector<const Column*> columns = columns_for(rowset, kServerMajor);
+        reading.types = types_of(columns);
+        reading.scan = relation_scan(rowset, columns);
         reading.name = "reading " + std::string(rowset.plugin) + "." + std::string(rowset.name);
         if (reading.sql.empty() || reading.types.size() > kMaxColumns) return;
         made->readings.push_back(std::move(reading));
@@ -195,6 +199,7 @@ void read_rowset(const Reading& reading, RowEncoder* encoder, ReadResult* result
     const char* sql = reading.sql.c_str();
     const ColumnType* types = reading.types.data();
     const auto columns = static_cast<int>(reading.types.size());
+    const RelationScan* scan = &reading.scan;
     const uint64_t max_rows = visitor->order.max_rows;
     const char* name = reading.name.c_str();
     result->time = GetCurrentTimestamp() + kUnixOfPostgres;
@@ -204,7 +209,11 @@ void read_rowset(const Reading& reading, RowEncoder* encoder, ReadResult* result
             pgstat_report_activity(STATE_RUNNING, name);
             result->time = GetCurrentTimestamp() + kUnixOfPostgres;
             begin_rows(encoder, types, columns, max_rows);
-            run_query(sql, encoder);
+            if (scan->columns > 0) {
+                run_relation_scan(*scan, &encoder->receiver);
+            } else {
+                run_query(sql, encoder);
+            }
         },
         result->error);
     pgstat_report_activity(STATE_IDLE, nullptr);

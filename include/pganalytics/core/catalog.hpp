@@ -58,6 +58,11 @@ struct Rowset {
     std::string_view help;
 };
 
+// The OID that stands first in each row of a database; evaluated once a query.
+inline constexpr std::string_view kThisDatabase =
+    "(SELECT d.oid FROM pg_catalog.pg_database d"
+    " WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database())";
+
 // A rowset's number is its place here; library and program of one build agree on it
 // (catalog_digest() is compared when they meet).
 std::span<const Rowset> catalog();
