@@ -78,7 +78,8 @@ def asked(server: Server, catalog: Catalog, rowset: str) -> tuple[dict[int, Row]
 
 def as_sent(value: Any) -> Any:
     if isinstance(value, datetime.datetime):
-        return value.astimezone(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        digits = "milliseconds" if value.microsecond % 1000 == 0 else "microseconds"
+        return value.astimezone(datetime.timezone.utc).isoformat(timespec=digits)[:-6] + "Z"
     return value
 
 

@@ -1,0 +1,313 @@
+"""What watching a server costs it: CPU of the collector worker, of its visitors and of its program,
+rows, bytes and memory of full and of sparse cycles.
+
+The watched server and the hub are two servers, so that the hub's work is in no figure here. Bytes
+and rows are those the hub wrote into its ledger.
+"""
+
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import psycopg
+
+import accounting
+import tables
+from harness import Hub, Server, wait_until
+from waiting import pause
+
+PERCENT = 5  # of the tables, used between two sparse cycles
+
+
+class Cycle(NamedTuple):
+    """One cycle, or the median of several."""
+
+    worker_ms: float
+    visitors_ms: float
+    program_ms: float
+    visitors_told_ms: float  # as pganalytics_status() says
+    wall_ms: float
+    rows: float
+    bytes_json: float
+    bytes_gzip: float
+
+    @property
+    def cpu_ms(self) -> float:
+        return self.worker_ms + self.visitors_ms + self.program_ms
+
+
+class Phase(NamedTuple):
+    rowset: str
+    rows: int
+    ms: float
+
+
+class Figures(NamedTuple):
+    tables: int
+    relations: int
+    databases: int
+    full: Cycle
+    sparse: Cycle  # asked for: every rowset read, also those whose period is minutes
+    scheduled: Cycle  # as the collector plans it
+    phases: list[Phase]
+    memory_full: accounting.Peak
+    memory_sparse: accounting.Peak
+    idle_ms_per_s: float
+
+
+class Watched:
+    """A watched server, seen from outside, and the hub it ships to."""
+
+    def __init__(self, server: Server, hub: Hub, count: int) -> None:
+        self.server = server
+        self.hub = hub
+        self.count = count
+        self.turn = 0
+        self.postmaster = server.postmaster_pid()
+        # Sessions stay open all the time: one that ended would be among the ended children.
+        self.session = server.connect()
+        self.user = server.connect(tables.DATABASE)
+        self.hub_session = hub.connect()
+
+    def close(self) -> None:
+        for session in (self.session, self.user, self.hub_session):
+            session.close()
+
+    # --- processes
+
+    @property
+    def worker(self) -> int:
+        return self._one("collector")
+
+    @property
+    def program(self) -> int:
+        return wait_until(lambda: next(iter(accounting.children(self.worker)), 0), 40, "ship runs")
+
+    def _one(self, role: str) -> int:
+        def found() -> int:
+            titles = ((pid, accounting.title(pid)) for pid in accounting.children(self.postmaster))
+            return next((pid for pid, title in titles if f"pganalytics {role}" in title), 0)
+
+        return wait_until(found, 40, f"pganalytics {role} runs")
+
+    def processes(self) -> Iterator[tuple[str, int]]:
+        for pid in accounting.children(self.postmaster):
+            title = accounting.title(pid)
+            if "pganalytics visitor" in title:
+                yield "visitor", pid
+            elif "pganalytics collector" in title:
+                yield "worker", pid
+                yield from (("program", child) for child in accounting.children(pid))
+
+    # --- cycles
+
+    def use_tables(self) -> None:
+        self.turn += 1
+        tables.change(self.user, self.count, PERCENT, self.turn)
+
+    def told(self) -> dict[str, float]:
+        """Numbers of pganalytics_status(), named component.name."""
+        found = {}
+        for component, name, value in self.session.execute(
+            "SELECT component, name, value FROM pganalytics_status()"
+        ):
+            with contextlib.suppress(TypeError, ValueError):
+                found[f"{component}.{name}"] = float(value)
+        return found
+
+    def ledger(self) -> tuple[int, int, int, int]:
+        """Pushes, rows, bytes of JSON and bytes on the wire of this server so far."""
+        row = self.hub_session.execute(
+            "SELECT count(*), sum(rows), sum(bytes_json), sum(bytes_received)"
+            " FROM pganalytics.ledger JOIN pganalytics.collectors USING (collector_id)"
+            " WHERE name = %s",
+            (self.server.name,),
+        ).fetchone()
+        assert row
+        return tuple(int(value or 0) for value in row)  # type: ignore[return-value]
+
+    def quiet(self) -> None:
+        """Waits until none of our processes has used CPU for a while and no visitor is there."""
+        last = (0.0, 0)
+
+        def still() -> bool:
+            nonlocal last
+            pids = list(self.processes())
+            now = (sum(accounting.cpu_ms(pid) for _, pid in pids), len(pids))
+            unchanged = now[1] == last[1] == 2 and now[0] - last[0] < 1
+            last = now
+            return unchanged
+
+        wait_until(still, 30, "our processes are quiet", every=0.3)
+
+    def restart_program(self) -> None:
+        """A new run of the program knows nothing of what was sent, so its first cycle, which comes
+        at once, is full."""
+        pushes = self.ledger()[0]
+        before = self.program
+        os.kill(before, signal.SIGKILL)
+        wait_until(lambda: self.program != before, 40, "the program runs again")
+        wait_until(lambda: self.ledger()[0] > pushes, 40, "its first push is stored")
+        wait_until(self.whole, 40, "the rest of the cycle is stored")
+        self.quiet()
+
+    def whole(self) -> bool:
+        """Whether all slices of the last cycle are stored."""
+        return bool(
+            _value(
+                self.hub_session,
+                "SELECT count(*) = max(parts) FROM pganalytics.ledger GROUP BY cycle"
+                " ORDER BY max(received_at) DESC LIMIT 1",
+            )
+        )
+
+    def wall_ms(self) -> float:
+        """From the last cycle's begin to the arrival of its last push."""
+        return float(
+            _value(
+                self.hub_session,
+                "SELECT 1000 * extract(epoch FROM max(received_at) - min(\"time\"))"
+                " FROM pganalytics.ledger GROUP BY cycle ORDER BY max(received_at) DESC LIMIT 1",
+            )
+        )
+
+    @contextlib.contextmanager
+    def measured(self, into: list[Cycle]) -> Iterator[None]:
+        """One cycle that begins and ends in the block."""
+        worker, program = self.worker, self.program
+        told = self.told()
+        worker_before = accounting.cpu_ms(worker)
+        ended_before = accounting.ended_children_ms(self.postmaster)
+        program_before = accounting.cpu_ms(program)
+        before = self.ledger()
+        yield
+        wait_until(
+            lambda: not any(name == "visitor" for name, _ in self.processes()), 10, "visitors end"
+        )
+        if self.program != program:  # its start is then part of the figure
+            program, program_before = self.program, 0
+        after = self.ledger()
+        into.append(
+            Cycle(
+                worker_ms=accounting.cpu_ms(worker) - worker_before,
+                visitors_ms=accounting.ended_children_ms(self.postmaster) - ended_before,
+                program_ms=accounting.cpu_ms(program) - program_before,
+                visitors_told_ms=_visitors(told, self.told()),
+                wall_ms=self.wall_ms(),
+                rows=after[1] - before[1],
+                bytes_json=after[2] - before[2],
+                bytes_gzip=after[3] - before[3],
+            )
+        )
+
+    def push_now(self) -> None:
+        rows = self.session.execute("SELECT status FROM pganalytics_push_now('60 s')").fetchall()
+        if not rows or any(status != "success" for (status,) in rows):
+            raise RuntimeError(f"pganalytics_push_now(): {rows}")
+
+
+def _visitors(before: dict[str, float], after: dict[str, float]) -> float:
+    return after["visitors.cpu_time"] - before["visitors.cpu_time"]
+
+
+def _middle(cycles: list[Cycle]) -> Cycle:
+    """Field by field: the median; but of visitors the mean, because the kernel counts them in
+    steps of a clock tick."""
+    values: dict[str, Any] = {
+        field: accounting.median(getattr(cycle, field) for cycle in cycles) for field in Cycle._fields
+    }
+    values["visitors_ms"] = sum(cycle.visitors_ms for cycle in cycles) / len(cycles)
+    return Cycle(**values)
+
+
+def measure(server: Server, hub: Hub, count: int, repeats: int) -> Figures:
+    watched = Watched(server, hub, count)
+    try:
+        return _measure(watched, repeats)
+    finally:
+        watched.close()
+
+
+def _measure(watched: Watched, repeats: int) -> Figures:
+    watched.push_now()  # the first one makes the hub's tables
+    full: list[Cycle] = []
+    for _ in range(repeats):
+        with watched.measured(full):
+            watched.restart_program()
+    sparse: list[Cycle] = []
+    for _ in range(repeats):
+        watched.use_tables()
+        watched.quiet()
+        with watched.measured(sparse):
+            watched.push_now()
+
+    with accounting.MemorySampler(watched.processes) as memory_full:
+        watched.restart_program()
+    watched.use_tables()
+    watched.quiet()
+    with accounting.MemorySampler(watched.processes) as memory_sparse:
+        watched.push_now()
+
+    watched.quiet()
+    began, idle = time.monotonic(), _living(watched)
+    pause(3)
+    idle_ms = (_living(watched) - idle) / (time.monotonic() - began)
+    phases = _phases(watched.session)
+    return Figures(
+        tables=watched.count,
+        relations=_value(watched.user, "SELECT count(*) FROM pg_class"),
+        databases=_value(watched.user, "SELECT count(*) FROM pg_database WHERE NOT datistemplate"),
+        full=_middle(full),
+        sparse=_middle(sparse),
+        scheduled=_middle(_scheduled(watched, repeats)),
+        phases=phases,
+        memory_full=memory_full.peak,
+        memory_sparse=memory_sparse.peak,
+        idle_ms_per_s=idle_ms,
+    )
+
+
+def _scheduled(watched: Watched, cycles: int, interval: int = 5) -> list[Cycle]:
+    """Cycles as they come by themselves, 5 % of the tables used between each two."""
+    watched.server.set({"pganalytics.collect_interval": f"{interval}s"})
+
+    def next_push() -> None:
+        pushes = watched.ledger()[0]
+        wait_until(lambda: watched.ledger()[0] > pushes, 4 * interval, "the next cycle's push")
+        watched.quiet()
+
+    measured: list[Cycle] = []
+    next_push()
+    for _ in range(cycles):
+        watched.use_tables()
+        with watched.measured(measured):
+            next_push()
+    watched.server.set({"pganalytics.collect_interval": "1h"})
+    return measured
+
+
+def _phases(session: "psycopg.Connection[Any]") -> list[Phase]:
+    """What pganalytics_collect_now() says about each rowset, databases added up."""
+    found: dict[str, Phase] = {}
+    for plugin, rowset, rows, ms, error in session.execute(
+        "SELECT plugin, rowset, rows, ms, error FROM pganalytics_collect_now()"
+    ):
+        if error:
+            raise RuntimeError(f"{plugin}.{rowset}: {error}")
+        name = f"{plugin}.{rowset}"
+        before = found.get(name, Phase(name, 0, 0))
+        found[name] = Phase(name, before.rows + rows, before.ms + ms)
+    return sorted(found.values(), key=lambda phase: -phase.ms)
+
+
+def _living(watched: Watched) -> float:
+    return sum(accounting.cpu_ms(pid) for name, pid in watched.processes() if name != "visitor")
+
+
+def _value(session: "psycopg.Connection[Any]", query: str) -> Any:
+    row = session.execute(query).fetchone()
+    assert row
+    return row[0]
