@@ -7,12 +7,15 @@
 #include <algorithm>
 
 #include "pganalytics/core/utf8.hpp"
+#include "pganalytics/host/cgroups.hpp"
 #include "pganalytics/host/files.hpp"
 #include "pganalytics/host/filesystems.hpp"
+#include "pganalytics/host/pressure.hpp"
 #include "pganalytics/host/proc_diskstats.hpp"
 #include "pganalytics/host/proc_meminfo.hpp"
 #include "pganalytics/host/proc_net_dev.hpp"
 #include "pganalytics/host/proc_stat.hpp"
+#include "pganalytics/host/proc_vmstat.hpp"
 
 namespace pganalytics::host {
 
@@ -78,6 +81,89 @@ Status read_memory(const HostFacts& facts, RowBuilder& out) {
     out.begin();
     put(out, *figures);
     out.end();
+    return {};
+}
+
+Status read_paging(const HostFacts& facts, RowBuilder& out) {
+    const Result<std::string> text = read_kernel_file(facts, "proc/vmstat");
+    if (!text) return text.error();
+    const Result<PagingFigures> figures = parse_vmstat(*text);
+    if (!figures) return figures.error();
+    out.begin();
+    put(out, *figures);
+    put(out, boot_time(facts));
+    out.end();
+    return {};
+}
+
+// The texts of /proc/self that say where our control group is.
+struct CgroupTexts {
+    std::string self;
+    std::vector<Mount> mounts;
+};
+
+CgroupTexts cgroup_texts(const HostFacts& facts) {
+    const Result<std::string> self = read_kernel_file(facts, "proc/self/cgroup");
+    const Result<std::string> mounts = read_kernel_file(facts, "proc/self/mountinfo");
+    if (!self || !mounts) return {};
+    return {*self, parse_mountinfo(*mounts)};
+}
+
+// A kernel without PSI has no such files, and one where it is off answers with an error.
+void put_pressure(RowBuilder& out, const HostFacts& facts, std::string_view scope,
+                  const std::string& path, std::string_view resource, const Figure& since) {
+    const Result<std::string> text = read_kernel_file(facts, path);
+    if (!text) return;
+    const PressureFigures figures = parse_pressure(*text);
+    if (!figures.some_us && !figures.full_us) return;
+    out.begin();
+    out.text(scope);
+    out.text(resource);
+    put(out, figures.some_us);
+    put(out, figures.full_us);
+    put(out, since);
+    out.end();
+}
+
+Status read_pressure(const HostFacts& facts, RowBuilder& out) {
+    const Figure since = boot_time(facts);
+    const CgroupTexts texts = cgroup_texts(facts);
+    const std::optional<CgroupHierarchy> group = find_cgroup(texts.self, texts.mounts, "");
+    for (const std::string resource : {"cpu", "memory", "io", "irq"}) {
+        put_pressure(out, facts, "host", "proc/pressure/" + resource, resource, since);
+        if (!group) continue;
+        // Since when a group counts, the kernel does not tell.
+        const std::string path = group->folder() + "/" + resource + ".pressure";
+        put_pressure(out, facts, "cgroup", path, resource, std::nullopt);
+    }
+    return {};
+}
+
+Status read_cgroup(const HostFacts& facts, RowBuilder& out) {
+    const CgroupTexts texts = cgroup_texts(facts);
+    for (const CgroupFigures& group : read_cgroups(facts.root, texts.self, texts.mounts)) {
+        out.begin();
+        out.integer(group.level);
+        out.integer(group.version);
+        put_text(out, group.path);
+        for (const Figure& figure : {group.cpu_quota_us,       group.cpu_period_us,
+                                     group.cpu_periods,        group.cpu_throttled_periods,
+                                     group.cpu_throttled_us,   group.cpu_usage_us,
+                                     group.cpu_user_us,        group.cpu_system_us,
+                                     group.memory_limit,       group.memory_high,
+                                     group.memory_used,        group.memory_peak,
+                                     group.memory_anonymous,   group.memory_file,
+                                     group.memory_shared,      group.memory_kernel,
+                                     group.swap_limit,         group.swap_used,
+                                     group.memory_high_events, group.memory_limit_events,
+                                     group.oom_events,         group.oom_kills,
+                                     group.io_read_bytes,      group.io_write_bytes,
+                                     group.io_read_ops,        group.io_write_ops,
+                                     group.tasks_limit,        group.tasks_used}) {
+            put(out, figure);
+        }
+        out.end();
+    }
     return {};
 }
 
@@ -192,9 +278,15 @@ struct Reader {
 };
 
 [[maybe_unused]] constexpr Reader kReaders[] = {
-    {"sysstat", "cpu", read_cpu},         {"sysstat", "memory", read_memory},
-    {"sysstat", "load", read_load},       {"sysstat", "disk_io", read_disk_io},
-    {"sysstat", "network", read_network}, {"disk_usage", "filesystems", read_disk_usage},
+    {"sysstat", "cpu", read_cpu},
+    {"sysstat", "memory", read_memory},
+    {"sysstat", "paging", read_paging},
+    {"sysstat", "pressure", read_pressure},
+    {"sysstat", "cgroup", read_cgroup},
+    {"sysstat", "load", read_load},
+    {"sysstat", "disk_io", read_disk_io},
+    {"sysstat", "network", read_network},
+    {"disk_usage", "filesystems", read_disk_usage},
 };
 
 }  // namespace

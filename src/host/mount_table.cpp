@@ -26,16 +26,6 @@ std::string unescaped(std::string_view word) {
     return text;
 }
 
-bool has_option(std::string_view options, std::string_view wanted) {
-    while (!options.empty()) {
-        const size_t comma = options.find(',');
-        if (options.substr(0, comma) == wanted) return true;
-        if (comma == std::string_view::npos) return false;
-        options.remove_prefix(comma + 1);
-    }
-    return false;
-}
-
 bool parse_device(std::string_view word, Mount& mount) {
     const size_t colon = word.find(':');
     if (colon == std::string_view::npos) return false;
@@ -53,23 +43,34 @@ bool parse_line(std::string_view line, Mount& mount) {
     words.next();
     words.next();
     if (!parse_device(words.next(), mount)) return false;
-    words.next();
+    mount.root = unescaped(words.next());
     mount.point = unescaped(words.next());
     const std::string_view options = words.next();
     std::string_view tag = words.next();
     while (!tag.empty() && tag != "-") tag = words.next();
     mount.type = unescaped(words.next());
     mount.device = unescaped(words.next());
-    mount.read_only = has_option(options, "ro") || has_option(words.next(), "ro");
+    mount.options = words.next();
+    mount.read_only = has_option(options, "ro") || has_option(mount.options, "ro");
     return mount.point.starts_with('/') && !mount.type.empty();
 }
+
+}  // namespace
 
 bool is_above(std::string_view point, std::string_view path) {
     if (point == "/") return true;
     return path.starts_with(point) && (path.size() == point.size() || path[point.size()] == '/');
 }
 
-}  // namespace
+bool has_option(std::string_view options, std::string_view wanted) {
+    while (!options.empty()) {
+        const size_t comma = options.find(',');
+        if (options.substr(0, comma) == wanted) return true;
+        if (comma == std::string_view::npos) return false;
+        options.remove_prefix(comma + 1);
+    }
+    return false;
+}
 
 std::vector<Mount> parse_mountinfo(std::string_view text) {
     std::vector<Mount> mounts;

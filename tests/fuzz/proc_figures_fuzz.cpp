@@ -1,11 +1,14 @@
 // Files of /proc with figures: a container's runtime may put anything there.
 #include <algorithm>
+#include <array>
 
 #include "check.hpp"
+#include "pganalytics/host/pressure.hpp"
 #include "pganalytics/host/proc_diskstats.hpp"
 #include "pganalytics/host/proc_meminfo.hpp"
 #include "pganalytics/host/proc_net_dev.hpp"
 #include "pganalytics/host/proc_stat.hpp"
+#include "pganalytics/host/proc_vmstat.hpp"
 
 namespace pganalytics::host {
 
@@ -31,6 +34,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
         for (const auto& load : averages->loads) FUZZ_CHECK(!load || *load >= 0);
     }
     if (const auto memory = parse_meminfo(text)) check_figures(*memory);
+    if (const auto paging = parse_vmstat(text)) check_figures(*paging);
+    const PressureFigures pressure = parse_pressure(text);
+    check_figures(std::array{pressure.some_us, pressure.full_us});
     const auto disks = parse_diskstats(text);
     FUZZ_CHECK(disks.size() <= lines);
     for (const DiskFigures& disk : disks) {

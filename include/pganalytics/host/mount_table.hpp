@@ -12,10 +12,17 @@ struct Mount {
     uint32_t major = 0;
     uint32_t minor = 0;
     std::string point;  // escapes decoded
+    std::string root;   // the part of its file system that is mounted
     std::string type;
     std::string device;
+    std::string options;  // of the file system: "rw,cpu,cpuacct"
     bool read_only = false;
 };
+
+// Both absolute: `path` is `point` or below it.
+bool is_above(std::string_view point, std::string_view path);
+// One of a list with commas.
+bool has_option(std::string_view options, std::string_view wanted);
 
 // In the order of the file: a later mount on the same point covers the earlier. Lines that are no
 // mounts are left out.

@@ -153,7 +153,12 @@ TEST(HostRowsets, MemoryAndLoadOfAModernKernel) {
     expect_values(memory.only(), {{"huge_pages_total", "512"},
                                   {"huge_pages_free", "500"},
                                   {"huge_pages_reserved", "10"},
-                                  {"huge_pages_surplus", "1"}});
+                                  {"huge_pages_surplus", "1"},
+                                  {"active_anonymous_bytes", "1023998976"},
+                                  {"inactive_anonymous_bytes", "null"},
+                                  {"unevictable_bytes", "7168"},
+                                  {"zswap_bytes", "8192"},
+                                  {"corrupted_bytes", "null"}});
     EXPECT_EQ(read_fixture("modern", "load").only(), (Row{{"load_1m", "0.52"},
                                                           {"load_5m", "1.25"},
                                                           {"load_15m", "12.07"},
@@ -164,6 +169,131 @@ TEST(HostRowsets, MemoryAndLoadOfAModernKernel) {
                                                           {"forks", "29150"},
                                                           {"interrupts", "199292"},
                                                           {"boot_time", "1761000000000000"}}));
+}
+
+TEST(HostRowsets, PagingIsSummedOverZones) {
+    EXPECT_EQ(read_fixture("modern", "paging").only(), (Row{{"read_kb", "101"},
+                                                            {"written_kb", "102"},
+                                                            {"swapped_in", "103"},
+                                                            {"swapped_out", "104"},
+                                                            {"faults", "105"},
+                                                            {"major_faults", "106"},
+                                                            {"allocation_stalls", "7"},
+                                                            {"scanned_background", "108"},
+                                                            {"scanned_direct", "109"},
+                                                            {"freed_background", "110"},
+                                                            {"freed_direct", "111"},
+                                                            {"compaction_stalls", "112"},
+                                                            {"huge_faults", "113"},
+                                                            {"huge_fallbacks", "114"},
+                                                            {"oom_kills", "115"},
+                                                            {"boot_time", "1761000000000000"}}));
+    expect_values(read_fixture("old", "paging").only(), {{"read_kb", "1"},
+                                                         {"written_kb", "null"},
+                                                         {"allocation_stalls", "5"},
+                                                         {"scanned_direct", "9223372036854775807"},
+                                                         {"oom_kills", "null"}});
+    EXPECT_FALSE(read_fixture("broken", "paging").status);
+}
+
+TEST(HostRowsets, PressureOfHostAndGroup) {
+    const Reading reading = read_fixture("cgroup2", "pressure");
+    ASSERT_TRUE(reading.status);
+    const auto row = [](const char* scope, const char* resource, const char* some, const char* full,
+                        const char* since) {
+        return Row{{"scope", scope},
+                   {"resource", resource},
+                   {"some_us", some},
+                   {"full_us", full},
+                   {"boot_time", since}};
+    };
+    const char* boot = "1761000000000000";
+    EXPECT_EQ(reading.rows,
+              (std::vector<Row>{row("host", "cpu", "9223372036854775807", "null", boot),
+                                row("cgroup", "cpu", "444", "55", "null"),
+                                row("host", "io", "10", "9", boot),
+                                row("host", "irq", "null", "8", boot)}));
+    // A kernel without it, or where it is off.
+    EXPECT_TRUE(read_fixture("old", "pressure").status);
+    EXPECT_TRUE(read_fixture("old", "pressure").rows.empty());
+}
+
+TEST(HostRowsets, GroupsOfVersionTwo) {
+    const Reading reading = read_fixture("cgroup2", "cgroup");
+    ASSERT_EQ(reading.rows.size(), 3U);
+    EXPECT_EQ(reading.rows[0], (Row{{"level", "0"},
+                                    {"version", "2"},
+                                    {"path", "/system.slice/postgresql.service"},
+                                    {"cpu_quota_us", "150000"},
+                                    {"cpu_period_us", "100000"},
+                                    {"cpu_periods", "31"},
+                                    {"cpu_throttled_periods", "17"},
+                                    {"cpu_throttled_us", "900"},
+                                    {"cpu_usage_us", "7001"},
+                                    {"cpu_user_us", "5001"},
+                                    {"cpu_system_us", "2000"},
+                                    {"memory_limit_bytes", "8589934592"},
+                                    {"memory_high_bytes", "null"},
+                                    {"memory_used_bytes", "4096000"},
+                                    {"memory_peak_bytes", "5096000"},
+                                    {"memory_anonymous_bytes", "1001"},
+                                    {"memory_file_bytes", "1002"},
+                                    {"memory_shared_bytes", "1004"},
+                                    {"memory_kernel_bytes", "1003"},
+                                    {"swap_limit_bytes", "0"},
+                                    {"swap_used_bytes", "12"},
+                                    {"memory_high_events", "2"},
+                                    {"memory_limit_events", "3"},
+                                    {"oom_events", "4"},
+                                    {"oom_kills", "5"},
+                                    {"io_read_bytes", "1100"},
+                                    {"io_write_bytes", "2200"},
+                                    {"io_read_ops", "33"},
+                                    {"io_write_ops", "44"},
+                                    {"tasks_limit", "null"},
+                                    {"tasks_used", "99"}}));
+    expect_values(reading.rows[1], {{"level", "1"},
+                                    {"path", "/system.slice"},
+                                    {"cpu_quota_us", "500000"},
+                                    {"memory_limit_bytes", "null"},
+                                    {"tasks_used", "6"}});
+    expect_values(reading.rows[2], {{"level", "2"}, {"path", "/"}, {"cpu_usage_us", "70010"}});
+}
+
+TEST(HostRowsets, GroupsOfVersionOneEachControllerInItsOwnTree) {
+    const Reading reading = read_fixture("cgroup1", "cgroup");
+    ASSERT_EQ(reading.rows.size(), 3U);
+    // Memory is mounted as a container sees it: its group is the mount itself.
+    expect_values(reading.rows[0], {{"level", "0"},
+                                    {"version", "1"},
+                                    {"path", "/"},
+                                    {"cpu_quota_us", "null"},
+                                    {"cpu_period_us", "100000"},
+                                    {"cpu_periods", "3"},
+                                    {"cpu_throttled_periods", "2"},
+                                    {"cpu_throttled_us", "5000"},
+                                    {"cpu_usage_us", "7000"},
+                                    {"cpu_user_us", "4000"},
+                                    {"cpu_system_us", "3000"},
+                                    {"memory_limit_bytes", "1000000"},
+                                    {"memory_used_bytes", "900000"},
+                                    {"memory_peak_bytes", "990000"},
+                                    {"memory_anonymous_bytes", "12"},
+                                    {"memory_file_bytes", "11"},
+                                    {"memory_shared_bytes", "13"},
+                                    {"swap_limit_bytes", "500000"},
+                                    {"swap_used_bytes", "14"},
+                                    {"memory_limit_events", "15"},
+                                    {"oom_kills", "16"},
+                                    // That group is outside of what can be seen.
+                                    {"io_read_bytes", "null"}});
+    expect_values(reading.rows[1], {{"level", "1"},
+                                    {"path", "/kube"},
+                                    {"cpu_quota_us", "250000"},
+                                    {"memory_limit_bytes", "null"}});
+    expect_values(reading.rows[2], {{"level", "2"}, {"path", "/"}});
+    EXPECT_TRUE(read_fixture("old", "cgroup").rows.empty());
+    EXPECT_TRUE(read_fixture("old", "cgroup").status);
 }
 
 TEST(HostRowsets, DisksOfAModernKernel) {
@@ -279,6 +409,45 @@ TEST(HostRowsetsLive, CountersStandBetweenTwoReadingsOfOthers) {
               std::to_string(number_of("awk '/^btime/ {print $2}' /proc/stat")) + "000000");
     EXPECT_EQ(std::stoll(read("sysstat", "memory", {}).only().at("total_bytes")),
               number_of("awk '/^MemTotal/ {print $2}' /proc/meminfo") * 1024);
+}
+
+TEST(HostRowsetsLive, PressureAndPagingStandBetweenTwoReadings) {
+    const std::string faults = "awk '$1 == \"pgfault\" {print $2}' /proc/vmstat";
+    const std::string stalled = "sed -n 's/^some.*total=//p' /proc/pressure/cpu";
+    const bool has_pressure = run_command("cat /proc/pressure/cpu").status == 0;
+    const int64_t faults_before = number_of(faults);
+    const int64_t stalled_before = has_pressure ? number_of(stalled) : 0;
+    const int64_t ours = std::stoll(read("sysstat", "paging", {}).only().at("faults"));
+    const Reading pressure = read("sysstat", "pressure", {});
+    EXPECT_LE(faults_before, ours);
+    EXPECT_LE(ours, number_of(faults));
+    EXPECT_EQ(!pressure.rows.empty(), has_pressure);
+    if (!has_pressure) return;
+    expect_values(pressure.rows[0], {{"scope", "host"}, {"resource", "cpu"}});
+    EXPECT_LE(stalled_before, std::stoll(pressure.rows[0].at("some_us")));
+    EXPECT_LE(std::stoll(pressure.rows[0].at("some_us")), number_of(stalled));
+}
+
+TEST(HostRowsetsLive, TheGroupIsOurs) {
+    const Reading reading = read("sysstat", "cgroup", {});
+    ASSERT_TRUE(reading.status);
+    // Judged by the group that the shell finds us in, of whichever version.
+    const std::string v1 =
+        "d=/sys/fs/cgroup/memory$(sed -n 's/^[0-9]*:memory://p' "
+        "/proc/self/cgroup); test -d \"$d\" && cat $d/";
+    const std::string v2 = "d=/sys/fs/cgroup$(sed -n 's/^0:://p' /proc/self/cgroup); cat $d/";
+    const bool one = run_command("grep -q :memory: /proc/self/cgroup").status == 0;
+    const auto limit = run_command(one ? v1 + "memory.limit_in_bytes" : v2 + "memory.max");
+    if (limit.status != 0) GTEST_SKIP() << "no group with limits of memory here";
+    ASSERT_FALSE(reading.rows.empty());
+    expect_values(reading.rows[0], {{"level", "0"}, {"version", one ? "1" : "2"}});
+    const std::string theirs = limit.output.substr(0, limit.output.find('\n'));
+    const bool none = theirs == "max" || theirs.size() > 18;
+    EXPECT_EQ(reading.rows[0].at("memory_limit_bytes"), none ? "null" : theirs);
+    EXPECT_NEAR(
+        std::stod(reading.rows[0].at("memory_used_bytes")),
+        std::stod(run_command(one ? v1 + "memory.usage_in_bytes" : v2 + "memory.current").output),
+        1 << 30);
 }
 
 TEST(HostRowsetsLive, DisksAreThoseOfTheKernelThatWereUsed) {
