@@ -208,6 +208,29 @@ constexpr Column kNetwork[] = {
     kBootTime,
 };
 
+constexpr Column kProcesses[] = {
+    read_key("backend_type",
+             "as in pg_stat_activity, by the process title; \"background worker\": those of "
+             "extensions; \"postmaster\""),
+    number("processes", "processes", "that there are"),
+    count("user_us", "microseconds", "processor time in user mode"),
+    count("system_us", "microseconds", "processor time in the kernel"),
+    count("minor_faults", "faults", "pages mapped when touched"),
+    count("major_faults", "faults", "those that waited for a disk"),
+    count("voluntary_switches", "switches", "times that one gave up its processor to wait"),
+    count("involuntary_switches", "switches", "times that its processor was taken away"),
+    count("read_bytes", "bytes", "read from devices, not from the page cache"),
+    count("write_bytes", "bytes", "written, when the page cache took them"),
+    bytes("private_bytes", "memory of their own in RAM, without shared memory and files"),
+    bytes("largest_private_bytes", "of that the most that one process has"),
+    bytes("swap_bytes", "swapped out"),
+    count("ended_user_us", "microseconds",
+          "of the postmaster: user time of all processes that ended, also of those that no reading "
+          "saw"),
+    count("ended_system_us", "microseconds", "the same, time in the kernel"),
+    moment("counted_since", "", "since when the other counters count: sums of what was read"),
+};
+
 constexpr Rowset kRowsets[] = {
     {"sysstat", "cpu", Scope::kHost, 0, {}, kCpu, "processors: time by what it was spent on"},
     {"sysstat", "memory", Scope::kHost, 0, {}, kMemory, "memory of the host"},
@@ -227,6 +250,13 @@ constexpr Rowset kRowsets[] = {
      kCgroup,
      "limits, use and throttling of the control group that this server runs in, and of those "
      "above"},
+    {"sysstat",
+     "processes",
+     Scope::kHost,
+     0,
+     {},
+     kProcesses,
+     "PostgreSQL's own processes by kind. A process that ends is counted up to the last reading"},
     {"sysstat", "load", Scope::kHost, 0, {}, kLoad, "load averages, tasks, switches"},
     {"sysstat",
      "disk_io",

@@ -8,6 +8,7 @@
 
 #include "pganalytics/core/utf8.hpp"
 #include "pganalytics/host/cgroups.hpp"
+#include "pganalytics/host/figure_rows.hpp"
 #include "pganalytics/host/files.hpp"
 #include "pganalytics/host/filesystems.hpp"
 #include "pganalytics/host/pressure.hpp"
@@ -16,6 +17,7 @@
 #include "pganalytics/host/proc_net_dev.hpp"
 #include "pganalytics/host/proc_stat.hpp"
 #include "pganalytics/host/proc_vmstat.hpp"
+#include "pganalytics/host/server_processes.hpp"
 
 namespace pganalytics::host {
 
@@ -28,18 +30,6 @@ constexpr int64_t kMicroseconds = 1000000;
 
 Result<std::string> read_kernel_file(const HostFacts& facts, std::string_view path) {
     return read_file(facts.root + "/" + std::string(path), kFileLimit);
-}
-
-void put(RowBuilder& out, const Figure& figure) {
-    if (figure) {
-        out.integer(*figure);
-    } else {
-        out.null();
-    }
-}
-
-void put(RowBuilder& out, std::span<const Figure> figures) {
-    for (const Figure& figure : figures) put(out, figure);
 }
 
 void put_text(RowBuilder& out, std::string_view text) {
@@ -248,6 +238,10 @@ Status read_network(const HostFacts& facts, RowBuilder& out) {
     return {};
 }
 
+Status read_processes(const HostFacts& facts, RowBuilder& out) {
+    return facts.processes != nullptr ? facts.processes->read(facts.root, out) : Status();
+}
+
 Status read_disk_usage(const HostFacts& facts, RowBuilder& out) {
     const Result<std::string> text = read_kernel_file(facts, "proc/self/mountinfo");
     if (!text) return text.error();
@@ -286,6 +280,7 @@ struct Reader {
     {"sysstat", "load", read_load},
     {"sysstat", "disk_io", read_disk_io},
     {"sysstat", "network", read_network},
+    {"sysstat", "processes", read_processes},
     {"disk_usage", "filesystems", read_disk_usage},
 };
 

@@ -5,12 +5,13 @@
 
 namespace pganalytics::ship {
 
-ReadHostRowset host_figures(const ServerFacts& facts) {
+ReadHostRowset host_figures(const ServerFacts& facts, host::ServerProcesses& processes) {
     host::HostFacts host_facts;
     host_facts.data_directory = facts.data_directory;
     host_facts.log_directory = facts.log_directory;
     host_facts.tablespaces = facts.tablespaces;
     host_facts.temp_tablespaces = facts.temp_tablespaces;
+    host_facts.processes = &processes;
     return [host_facts](const Rowset& rowset, RowBuilder& out) {
         return host::read_host_rowset(rowset, host_facts, out);
     };

@@ -248,7 +248,7 @@ Status Shipper::begin_cycle(const CycleBegin& begin) {
 }
 
 void Shipper::begin_host_reading() {
-    const ReadHostRowset read = host_figures(*facts_);
+    const ReadHostRowset read = host_figures(*facts_, processes_);
     std::vector<RowsetShape> volumes;
     for (RowsetShape& shape : cycle_->host_shapes()) {
         if (may_hang(*shape.rowset)) {

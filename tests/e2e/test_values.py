@@ -153,6 +153,39 @@ def test_host_figures(quiet: Hub) -> None:
     assert total in memory.values()
 
 
+def test_processes_of_the_server(quiet: Hub) -> None:
+    """By kind, as pg_stat_activity counts them; what they used, as ps and /proc say."""
+    with quiet.connect(), quiet.connect() as session:
+        # Visitors come and go.
+        kinds = (
+            "select backend_type, count(*) from pg_stat_activity"
+            " where backend_type not like 'pganalytics visitor' group by 1"
+        )
+        stored: dict[str, dict[str, Any]] = {}
+
+        def agrees() -> bool:
+            nonlocal stored
+            before = dict(session.execute(kinds).fetchall())
+            collect(quiet)
+            stored = latest(quiet, "sysstat_processes", "backend_type")
+            if dict(session.execute(kinds).fetchall()) != before:
+                return False  # somebody came or went
+            # The one that asked for the figures was a client too.
+            before["client backend"] += 1
+            return {kind: stored[kind]["processes"] for kind in before} == before
+
+        wait_until(agrees, 20, "as many processes as pg_stat_activity has")
+        [(pid,)] = session.execute("select pid from pg_stat_activity where backend_type = 'walwriter'").fetchall()
+    with open(f"/proc/{pid}/stat", encoding="utf-8") as file:
+        fields = file.read().rpartition(")")[2].split()
+    tick = 1_000_000 // os.sysconf("SC_CLK_TCK")
+    assert 0 <= stored["walwriter"]["user_us"] <= int(fields[11]) * tick
+    with open(f"/proc/{pid}/status", encoding="utf-8") as file:
+        private = next(int(line.split()[1]) for line in file if line.startswith("RssAnon:"))
+    assert abs(stored["walwriter"]["private_bytes"] - private * 1024) <= 64 * 1024
+    assert stored["postmaster"]["processes"] == 1 and stored["postmaster"]["ended_user_us"] >= 0
+
+
 def test_filesystems(quiet: Hub) -> None:
     collect(quiet)
     rows = quiet.stored("disk_usage_filesystems")

@@ -3,10 +3,12 @@
 #include <array>
 
 #include "check.hpp"
+#include "pganalytics/host/backend_title.hpp"
 #include "pganalytics/host/pressure.hpp"
 #include "pganalytics/host/proc_diskstats.hpp"
 #include "pganalytics/host/proc_meminfo.hpp"
 #include "pganalytics/host/proc_net_dev.hpp"
+#include "pganalytics/host/proc_pid.hpp"
 #include "pganalytics/host/proc_stat.hpp"
 #include "pganalytics/host/proc_vmstat.hpp"
 
@@ -37,6 +39,12 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     if (const auto paging = parse_vmstat(text)) check_figures(*paging);
     const PressureFigures pressure = parse_pressure(text);
     check_figures(std::array{pressure.some_us, pressure.full_us});
+    if (const auto stat = parse_pid_stat(text)) {
+        check_figures(std::array{stat->start_ticks, stat->user_ticks, stat->children_system_ticks});
+    }
+    check_figures(
+        std::array{parse_pid_status(text).anonymous_bytes, parse_pid_io(text).read_bytes});
+    FUZZ_CHECK(backend_type(text).size() < 64);
     const auto disks = parse_diskstats(text);
     FUZZ_CHECK(disks.size() <= lines);
     for (const DiskFigures& disk : disks) {

@@ -12,12 +12,15 @@
 
 namespace pganalytics::host {
 
+class ServerProcesses;
+
 struct HostFacts {
     std::string root = "/";  // another one only in tests: /proc and /sys are looked for below it
     std::string data_directory;
     std::string log_directory;  // empty: the server writes no log files
     std::vector<TablespaceFact> tablespaces;
     std::vector<std::string> temp_tablespaces;  // names; empty: beside the data
+    ServerProcesses* processes = nullptr;       // null: no rows of sysstat.processes
 };
 
 // Appends the rowset's rows, made of all of its columns in order, to `out`. What the kernel does

@@ -19,6 +19,8 @@
 #include "pganalytics/core/ship_messages.hpp"
 #include "pganalytics/core/sparse_filter.hpp"
 #include "pganalytics/host/files.hpp"
+#include "pganalytics/host/process.hpp"
+#include "pganalytics/host/server_processes.hpp"
 #include "pganalytics/net/frame_socket.hpp"
 #include "pganalytics/ship/answers.hpp"
 #include "pganalytics/ship/cycle.hpp"
@@ -82,6 +84,7 @@ class Shipper {
     SparseFilter filter_;
     FullSchedule schedule_;
     std::unique_ptr<Cycle> cycle_;
+    host::ServerProcesses processes_{host::now_us()};
     HostReader volumes_;
     bool awaits_volumes_ = false;  // the cycle under way
     bool volumes_missed_ = false;
