@@ -286,6 +286,8 @@ RETURNS TABLE (
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 SET jit = off
+-- Rows can be many, whatever the planner thinks of the steps in between.
+SET enable_nestloop = off
 AS $$
 #variable_conflict use_column
 DECLARE

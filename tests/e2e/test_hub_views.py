@@ -405,3 +405,43 @@ def test_rates_of_nobody(views_hub: PlayedHub) -> None:
     for over in ("0", "-1 hour"):
         with pytest.raises(psycopg.errors.InvalidParameterValue, match="longer than 0"):
             sql.query("select * from pganalytics.table_rates('by hand', %s)", (over,))
+
+
+def test_views_of_a_large_server(views_hub: PlayedHub) -> None:
+    sql = views_hub.server
+    collector = views_hub.enrol("large")
+    sql.execute("update pganalytics.collectors set last_time = now() where name = 'large'")
+    tables = (
+        ("databases (time, collector_id, datid, datname) select last_time, collector_id, 5, 'd'", ""),
+        (
+            "tables (time, collector_id, datid, relid, n_tup_ins)"
+            " select last_time - k * interval '1 s', collector_id, 5, n, n - k",
+            ", generate_series(0, 2) k, generate_series(3, 20002) n",
+        ),
+        (
+            "indexes (time, collector_id, datid, relid, indexrelid, idx_scan)"
+            " select last_time - k * interval '1 s', collector_id, 5, n / 2, 100000 + n, n - k",
+            ", generate_series(0, 2) k, generate_series(6, 40005) n",
+        ),
+    )
+    with sql.connect() as session:
+        for into, series in tables:
+            session.execute(
+                f"insert into pganalytics.pg_stats_{into} from pganalytics.collectors c{series}"
+                f" where c.collector_id = '{collector}'"
+            )
+        session.execute(
+            "insert into pganalytics.pganalytics_fulls (time, collector_id, rowset, datid, complete)"
+            " select last_time - interval '2 s', collector_id, rowset, datid, true"
+            "   from pganalytics.collectors, (values ('pg_stats.tables', 5), ('pg_stats.indexes', 5),"
+            "        ('pg_stats.databases', 0)) v (rowset, datid) where name = 'large'"
+        )
+        # Seconds here; a plan that joins row by row takes minutes.
+        session.execute("set statement_timeout = '20s'")
+        assert session.execute(
+            "select count(*), sum(n_tup_ins), sum(idx_scan) from pganalytics.current_tables"
+            " where server = 'large'"
+        ).fetchone() == (20000, sum(range(3, 20003)), sum(range(6, 40006)))
+        assert session.execute(
+            "select count(*), sum(n_tup_ins), sum(idx_scan) from pganalytics.table_rates('large', '2 s')"
+        ).fetchone() == (20000, 20000.0, 40000.0)
