@@ -92,9 +92,10 @@ bool take_offset(std::string_view text, int64_t& seconds) {
 }
 
 bool exists(Date date) {
+    constexpr int64_t kDays[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
     if (date.year < 1 || date.month < 1 || date.month > 12 || date.day < 1) return false;
-    const Date back = date_of(days_of(date));
-    return back.month == date.month && back.day == date.day;
+    const bool leap = date.year % 4 == 0 && (date.year % 100 != 0 || date.year % 400 == 0);
+    return date.day <= kDays[date.month - 1] + (leap && date.month == 2 ? 1 : 0);
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <zlib.h>
 
 #include <algorithm>
+#include <cstring>
 #include <new>
 
 namespace pganalytics::net {
@@ -103,9 +104,19 @@ struct InflateStream {
 
 Inflated problem(InflateProblem kind) { return Inflated{kind, {}}; }
 
+// How much it probably becomes: what the end of a gzip member claims, within what is possible.
+size_t claimed_size(std::string_view bytes, size_t limit) {
+    constexpr size_t kHighestRatio = 1032;
+    uint32_t claimed = 0;
+    if (bytes.size() < sizeof claimed) return 0;
+    std::memcpy(&claimed, bytes.end() - sizeof claimed, sizeof claimed);
+    return std::min({size_t{claimed}, limit, bytes.size() * kHighestRatio});
+}
+
 // Inflates all of `bytes`, the end of which must be the end of the member.
 Inflated run(z_stream& stream, std::string_view bytes, size_t limit) {
     Inflated result;
+    result.bytes.reserve(claimed_size(bytes, limit));
     unsigned char piece[kPiece];
     int code = Z_OK;
     while (code != Z_STREAM_END) {

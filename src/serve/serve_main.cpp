@@ -1,6 +1,7 @@
 // Start of `pganalytics serve`: the process made safe, the worker greeted, the loop run.
 #include "pganalytics/serve/serve_main.hpp"
 
+#include <malloc.h>
 #include <sys/resource.h>
 
 #include <cstdlib>
@@ -25,11 +26,20 @@ void raise_descriptor_limit() {
     setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+// A push needs some megabytes for a moment; the next one gets them again without asking the kernel
+// for fresh pages.
+void keep_freed_memory() {
+    constexpr int kKept = 32 << 20;
+    mallopt(M_MMAP_THRESHOLD, kKept);
+    mallopt(M_TRIM_THRESHOLD, kKept);
+}
+
 }  // namespace
 
 int serve_main(std::span<const std::string>) {
     if (!host::start_under_worker()) return 1;
     raise_descriptor_limit();
+    keep_freed_memory();
     net::FrameSocket socket(net::kFrameDescriptor, kWriteLimit);
     const Result<Hello> hello =
         socket.exchange_hello(Hello{kProtocolNumber, std::string(kVersion), catalog_digest()});
