@@ -43,7 +43,8 @@ PushSink::Reason PushSink::end_part(Part& part, size_t fields) {
 }
 
 PushSink::Reason PushSink::end_rowset() {
-    if (full_) {
+    // A rowset without keys is whole each time it comes: that says nothing of the others.
+    if (full_ && target_->keys > 0) {
         FullRowset full{target_, push_.entries.size() - 1, std::nullopt, complete_};
         if (target_->datid != PushTarget::kNone && rows_.rows > 0) {
             const ValueColumn& datid = rows_.set->columns[target_->datid];

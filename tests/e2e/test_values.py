@@ -186,6 +186,28 @@ def test_processes_of_the_server(quiet: Hub) -> None:
     assert stored["postmaster"]["processes"] == 1 and stored["postmaster"]["ended_user_us"] >= 0
 
 
+def test_a_hub_that_lost_what_was_full_gets_it_again(quiet: Hub) -> None:
+    """As after a restore from an older dump: what changed since is not enough."""
+
+    def tables_stored() -> int:
+        count = quiet.value(
+            "select count(*) from pganalytics.pg_stats_tables where datname = 'postgres'"
+            " and time = (select max(time) from pganalytics.pg_stats_tables where datname = 'postgres')"
+        )
+        return int(str(count))
+
+    tables = quiet.value("select count(*) from pg_stat_all_tables")
+    collect(quiet)
+    collect(quiet)
+    assert tables_stored() < tables, "a sparse one"
+    quiet.execute("update pganalytics.collectors set last_full_at = null")
+    collect(quiet)  # whose answer asks for it
+    collect(quiet)
+    assert tables_stored() == tables
+    collect(quiet)
+    assert tables_stored() < tables
+
+
 def test_filesystems(quiet: Hub) -> None:
     collect(quiet)
     rows = quiet.stored("disk_usage_filesystems")

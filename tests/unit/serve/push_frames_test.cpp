@@ -79,6 +79,15 @@ TEST(PushFrames, KeysGoneAndFullRowsets) {
     EXPECT_EQ(field_of(rows[5], "cycle"), std::nullopt);
 }
 
+TEST(PushFrames, OnlyRowsetsWithKeysAreRecordedAsFull) {
+    const std::vector<Row> rows =
+        rows_of(envelope(R"([{"type":"sysstat","load":{"full":true,"columns":{"load_1m":[0.5]}}},)"
+                         R"({"type":"sysstat","cpu":{"full":true,"columns":{"cpu":[]}}}])"));
+    ASSERT_EQ(rows.size(), 2U);
+    EXPECT_EQ(rows[0].rowset, "sysstat.load");
+    EXPECT_EQ(field_of(rows[1], "rowset"), "sysstat.cpu");
+}
+
 TEST(PushFrames, FullRowsetOfCycleInParts) {
     for (const bool cut : {false, true}) {
         const std::vector<Row> rows = rows_of(
