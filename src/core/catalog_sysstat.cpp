@@ -88,8 +88,8 @@ constexpr Column kMemory[] = {
 };
 
 constexpr Column kPaging[] = {
-    count("read_kb", "kB", "pgpgin: read from disks by the kernel"),
-    count("written_kb", "kB", "pgpgout: written to disks by the kernel"),
+    count("read_bytes", "bytes", "pgpgin: read from disks by the kernel"),
+    count("written_bytes", "bytes", "pgpgout: written to disks by the kernel"),
     count("swapped_in", "pages", "pswpin: read from swap"),
     count("swapped_out", "pages", "pswpout: written to swap"),
     count("faults", "faults", "pgfault: pages mapped when touched"),

@@ -2,6 +2,7 @@
 #include "pganalytics/host/proc_vmstat.hpp"
 
 #include <algorithm>
+#include <functional>
 #include <limits>
 
 namespace pganalytics::host {
@@ -40,6 +41,8 @@ Result<PagingFigures> parse_vmstat(std::string_view text) {
     if (!figures[0]) {
         return make_error(sqlstate::kInvalidText, "no pgpgin in \"/proc/vmstat\"");
     }
+    for (Figure& kilobytes : {std::ref(figures[0]), std::ref(figures[1])})
+        kilobytes = scaled(kilobytes, 1024);
     return figures;
 }
 

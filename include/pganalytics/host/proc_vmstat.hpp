@@ -23,7 +23,8 @@ inline constexpr std::array<std::string_view, 15> kPagingNames = {
 
 using PagingFigures = std::array<Figure, kPagingNames.size()>;
 
-// An error where there is no pgpgin.
+// In bytes what the kernel counts in kilobytes (pgpgin, pgpgout), else as it counts. An error where
+// there is no pgpgin.
 Result<PagingFigures> parse_vmstat(std::string_view text);
 
 }  // namespace pganalytics::host

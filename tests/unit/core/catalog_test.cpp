@@ -32,12 +32,15 @@ TEST(Catalog, HasTheRowsetsOfTheDesign) {
         EXPECT_EQ(find_rowset(rowset.plugin, rowset.name), &rowset);
         EXPECT_EQ(&catalog()[rowset_number(rowset)], &rowset);
     }
-    EXPECT_EQ(names, (std::set<std::string>{
-                         "disk_usage.filesystems", "pg_log.entries", "pg_replication.receiver",
-                         "pg_replication.senders", "pg_replication.slots", "pg_stats.databases",
-                         "pg_stats.indexes", "pg_stats.relations", "pg_stats.server",
-                         "pg_stats.tables", "pganalytics.fulls", "pganalytics.gone", "sysstat.cpu",
-                         "sysstat.disk_io", "sysstat.load", "sysstat.memory", "sysstat.network"}));
+    EXPECT_EQ(names,
+              (std::set<std::string>{
+                  "disk_usage.filesystems", "pg_log.entries",       "pg_replication.receiver",
+                  "pg_replication.senders", "pg_replication.slots", "pg_stats.databases",
+                  "pg_stats.indexes",       "pg_stats.relations",   "pg_stats.server",
+                  "pg_stats.tables",        "pganalytics.fulls",    "pganalytics.gone",
+                  "sysstat.cgroup",         "sysstat.cpu",          "sysstat.disk_io",
+                  "sysstat.load",           "sysstat.memory",       "sysstat.network",
+                  "sysstat.paging",         "sysstat.pressure",     "sysstat.processes"}));
     EXPECT_EQ(find_rowset("pg_stats", "nothing"), nullptr);
     EXPECT_NE(catalog_digest(), 0U);
 }
@@ -68,15 +71,42 @@ TEST(Catalog, NamesAreIdentifiersThatNeedNoQuotes) {
 }
 
 TEST(Catalog, ColumnsAreCompleteInEachVersion) {
-    const std::set<std::string_view> units = {
-        "",           "bytes",       "blocks",       "buffers",
-        "calls",      "checkpoints", "deadlocks",    "files",
-        "inodes",     "interrupts",  "microseconds", "milliseconds",
-        "operations", "packets",     "pages",        "processes",
-        "queries",    "records",     "rounds",       "rows",
-        "runs",       "scans",       "sectors",      "sessions",
-        "slots",      "spills",      "switches",     "tasks",
-        "ticks",      "times",       "transactions", "writes"};
+    const std::set<std::string_view> units = {"",
+                                              "bytes",
+                                              "blocks",
+                                              "buffers",
+                                              "calls",
+                                              "checkpoints",
+                                              "deadlocks",
+                                              "events",
+                                              "faults",
+                                              "files",
+                                              "inodes",
+                                              "interrupts",
+                                              "microseconds",
+                                              "milliseconds",
+                                              "operations",
+                                              "packets",
+                                              "pages",
+                                              "periods",
+                                              "processes",
+                                              "queries",
+                                              "records",
+                                              "rounds",
+                                              "rows",
+                                              "runs",
+                                              "scans",
+                                              "sectors",
+                                              "sessions",
+                                              "slots",
+                                              "spills",
+                                              "stalls",
+                                              "switches",
+                                              "tasks",
+                                              "ticks",
+                                              "times",
+                                              "transactions",
+                                              "writes"};
     for (const Rowset& rowset : catalog()) {
         for (const Column& column : rowset.columns) {
             const std::string at = full_name(rowset) + "." + std::string(column.name);

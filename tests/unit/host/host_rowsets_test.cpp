@@ -172,8 +172,8 @@ TEST(HostRowsets, MemoryAndLoadOfAModernKernel) {
 }
 
 TEST(HostRowsets, PagingIsSummedOverZones) {
-    EXPECT_EQ(read_fixture("modern", "paging").only(), (Row{{"read_kb", "101"},
-                                                            {"written_kb", "102"},
+    EXPECT_EQ(read_fixture("modern", "paging").only(), (Row{{"read_bytes", "103424"},
+                                                            {"written_bytes", "104448"},
                                                             {"swapped_in", "103"},
                                                             {"swapped_out", "104"},
                                                             {"faults", "105"},
@@ -188,8 +188,8 @@ TEST(HostRowsets, PagingIsSummedOverZones) {
                                                             {"huge_fallbacks", "114"},
                                                             {"oom_kills", "115"},
                                                             {"boot_time", "1761000000000000"}}));
-    expect_values(read_fixture("old", "paging").only(), {{"read_kb", "1"},
-                                                         {"written_kb", "null"},
+    expect_values(read_fixture("old", "paging").only(), {{"read_bytes", "1024"},
+                                                         {"written_bytes", "null"},
                                                          {"allocation_stalls", "5"},
                                                          {"scanned_direct", "9223372036854775807"},
                                                          {"oom_kills", "null"}});
