@@ -230,12 +230,16 @@ DECLARE
 BEGIN
     FOREACH member IN ARRAY ARRAY['hub', 'collectors', 'certificates', 'tokens', 'ledger', 'rowsets',
                                   'configuration', 'audit', 'audit_id_seq'] LOOP
-        PERFORM pg_catalog.pg_extension_config_dump(('pganalytics.' || member)::pg_catalog.regclass, '');
+        PERFORM pg_catalog.pg_extension_config_dump(
+            pg_catalog.concat('pganalytics.', member)::pg_catalog.regclass, '');
     END LOOP;
 END
 $$;
 
 -- A server is silent after three of its cycles, two minutes at least.
+--
+-- Operators by their schema: one that fits better than pg_catalog's own may have been made
+-- beforehand in the schema that the extension is created in, and a view keeps what it found.
 CREATE VIEW pganalytics.servers AS
 SELECT c.name,
        c.collector_id,
@@ -248,13 +252,15 @@ SELECT c.name,
        c.last_time,
        (SELECT pg_catalog.max(k.not_after)
           FROM pganalytics.certificates k
-         WHERE k.collector_id = c.collector_id
-           AND (k.ended_at IS NULL OR k.ended_at > pg_catalog.now())) AS certificate_expires_at,
+         WHERE k.collector_id OPERATOR(pg_catalog.=) c.collector_id
+           AND (k.ended_at IS NULL OR k.ended_at OPERATOR(pg_catalog.>) pg_catalog.now())) AS certificate_expires_at,
        CASE
            WHEN NOT c.enabled THEN 'disabled'
            WHEN c.last_push_at IS NULL THEN 'enrolled'
-           WHEN c.last_push_at < pg_catalog.now() - pg_catalog.make_interval(
-                    secs => greatest(120, 3 * coalesce(c.cycle_seconds, 0))) THEN 'silent'
+           WHEN c.last_push_at OPERATOR(pg_catalog.<) (pg_catalog.now() OPERATOR(pg_catalog.-)
+                    pg_catalog.make_interval(secs => greatest(120.0::pg_catalog.float8,
+                        3.0::pg_catalog.float8 OPERATOR(pg_catalog.*) coalesce(c.cycle_seconds,
+                            0.0::pg_catalog.float8)))) THEN 'silent'
            ELSE 'ok'
        END AS state
   FROM pganalytics.collectors c;
