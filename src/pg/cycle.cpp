@@ -118,7 +118,8 @@ bool Cycle::begin(const CycleOrder& order, int64_t now_us) {
     FlatError error;
     if (!list_databases(settings().role, list_, error)) {
         log_limited(LOG, "database list", "could not read the list of databases", error.message);
-        return false;
+        // Somebody has pg_database locked: the list of the last time will do.
+        if (list_.databases.empty()) return false;
     }
     if (settings().role[0] != '\0' && list_.role == 0) {
         log_limited(WARNING, "role", "role of pganalytics.role does not exist", {},

@@ -1,6 +1,7 @@
 // The server's databases (see the header). Runs in the collector.
 #include "pganalytics/pg/database_list.hpp"
 
+#include "pganalytics/pg/settings.hpp"
 #include "pganalytics/pg/transaction.hpp"
 
 namespace pganalytics::pg {
@@ -53,9 +54,11 @@ void scan(Entries* entries) {
 bool list_databases(const char* role, DatabaseList& list, FlatError& error) {
     Entries entries = {CurrentMemoryContext, nullptr, 0, kFirstCapacity};
     Oid role_oid = InvalidOid;
+    // Without a snapshot of its own: while it waits for a lock it must hold back no vacuum.
     const bool good = run_transaction(
-        {},
+        {.snapshot = false, .timeout_ms = settings().visit_timeout},
         [&] {
+            set_lock_timeout(settings().lock_timeout);
             entries.items = static_cast<Entry*>(
                 MemoryContextAlloc(entries.context, kFirstCapacity * sizeof(Entry)));
             scan(&entries);

@@ -51,4 +51,10 @@ void set_session_settings(std::span<const SessionSetting> settings, bool as_supe
     }
 }
 
+void set_lock_timeout(int lock_timeout_ms) {
+    char text[16];
+    std::snprintf(text, sizeof text, "%d", lock_timeout_ms);
+    SetConfigOption("lock_timeout", text, PGC_USERSET, PGC_S_SESSION);
+}
+
 }  // namespace pganalytics::pg

@@ -83,12 +83,6 @@ constexpr SessionSetting kForSuperuser[] = {
     {"auto_explain.log_min_duration", "-1"},
 };
 
-void set_lock_timeout(int lock_timeout_ms) {
-    char text[16];
-    std::snprintf(text, sizeof text, "%d", lock_timeout_ms);
-    SetConfigOption("lock_timeout", text, PGC_USERSET, PGC_S_SESSION);
-}
-
 }  // namespace
 
 void prepare_session(int lock_timeout_ms) {

@@ -21,6 +21,7 @@ from collecting import (  # noqa: F401
     ship,
     status,
     wait_cycles,
+    worker_pid,
 )
 from harness import Server, World, wait_until
 
@@ -134,6 +135,37 @@ def test_locked_catalog_costs_its_rowset_only(collector: Server) -> None:
     others = [row for key, row in rows.items() if key[1] != "relations"]
     assert len(others) > 5
     assert not any(row["error"] for row in others)
+
+
+def test_locked_list_of_databases_stops_nothing(collector: Server) -> None:
+    """VACUUM FULL of pg_database takes such a lock; a collector that waited for it would serve nobody
+    and hold back every other vacuum."""
+    wait_cycles(collector, 1)
+    activity = (
+        "select wait_event_type = 'Lock', backend_xmin is not null from pg_stat_get_activity(null)"
+        " where pid = %s"
+    )
+    worker = worker_pid(collector, "pganalytics collector")
+    with collector.connect() as holder, holder.transaction():
+        holder.execute("lock table pg_catalog.pg_database in access exclusive mode")
+        stuck = 0
+
+        def counted() -> int:
+            sql = "select value::int from pganalytics_status() where component = 'collector' and name = 'cycles'"
+            return int(holder.execute(sql).fetchall()[0][0])
+
+        def goes_on() -> bool:
+            nonlocal stuck
+            ((locked, holds_back),) = holder.execute(activity, (worker,)).fetchall()
+            assert not holds_back
+            stuck = stuck + 1 if locked else 0
+            assert stuck < 200, "it waits longer than its lock_timeout"
+            return counted() >= before + 3
+
+        before = counted()
+        wait_until(goes_on, 20, "three cycles beside the lock", every=0.01)
+    assert "could not read the list of databases" in log(collector)
+    wait_until(lambda: not any(row["error"] for row in collected(collector).values()), 20, "clean")
 
 
 def test_visit_ends_in_time_whatever_blocks(collector: Server) -> None:

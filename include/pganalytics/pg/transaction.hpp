@@ -1,5 +1,6 @@
 // One transaction of a worker, with its limits, from C++: started, run, committed; on ERROR or an
-// exception rolled back, and the error handed back as plain data. Runs in visitors and the hub.
+// exception rolled back, and the error handed back as plain data. Runs in the collector,
+// in visitors and the hub.
 #pragma once
 
 #include "pganalytics/pg/guard.hpp"
@@ -47,5 +48,7 @@ struct SessionSetting {
 // Sets each for the session, above what the database or role has; outside of a transaction, inside
 // try_postgres. A setting this server does not have is passed over.
 void set_session_settings(std::span<const SessionSetting> settings, bool as_superuser);
+// lock_timeout, for the session. Inside try_postgres.
+void set_lock_timeout(int lock_timeout_ms);
 
 }  // namespace pganalytics::pg
