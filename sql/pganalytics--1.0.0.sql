@@ -36,7 +36,7 @@ LANGUAGE C STRICT STABLE PARALLEL SAFE ROWS 50
 SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'pganalytics_settings';
 COMMENT ON FUNCTION pganalytics_settings() IS
-    'settings: local value, value the hub has set, the one in force and where it comes from';
+    'settings: local value, the one in force and where it comes from';
 
 CREATE FUNCTION pganalytics_preview(plugin text DEFAULT NULL)
 RETURNS json
@@ -74,7 +74,7 @@ LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'pganalytics_reload';
 COMMENT ON FUNCTION pganalytics_reload() IS
-    'reads settings, certificates and the hub''s configuration again, at once';
+    'reads settings and certificates again, at once';
 
 CREATE FUNCTION pganalytics_register(url text, token text)
 RETURNS text
@@ -211,7 +211,7 @@ CREATE TABLE pganalytics.configuration (
     created_at timestamp with time zone NOT NULL,
     PRIMARY KEY (collector_id, version)
 );
-COMMENT ON TABLE pganalytics.configuration IS 'remote configuration of collectors, every version';
+COMMENT ON TABLE pganalytics.configuration IS 'configuration of collectors, every version; no effect in this version';
 
 CREATE TABLE pganalytics.audit (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
