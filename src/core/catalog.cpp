@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 
 #include "catalog_parts.hpp"
 
@@ -37,9 +38,11 @@ void add_rowset(Digest& digest, const Rowset& rowset) {
     digest.text(rowset.name);
     digest.number(static_cast<uint64_t>(rowset.scope));
     digest.number(static_cast<uint64_t>(rowset.period_seconds));
+    digest.text(rowset.extension);
     for (const Source& source : rowset.sources) {
         digest.text(source.sql);
         digest.versions(source.versions);
+        digest.versions(source.extension);
     }
     for (const Column& column : rowset.columns) {
         digest.text(column.name);
@@ -48,6 +51,7 @@ void add_rowset(Digest& digest, const Rowset& rowset) {
         digest.number(static_cast<uint64_t>(column.kind));
         digest.text(column.unit);
         digest.versions(column.versions);
+        digest.number(static_cast<uint64_t>(column.form));
     }
 }
 
@@ -56,8 +60,30 @@ bool contains(const std::vector<const Column*>& columns, std::string_view name) 
                        [&](const Column* column) { return column->name == name; });
 }
 
+constexpr std::string_view kSchema = "@schema@";
+
+std::string select_from(const Rowset& rowset, int major, int extension) {
+    const auto source =
+        std::find_if(rowset.sources.begin(), rowset.sources.end(), [&](const Source& s) {
+            return s.versions.contain(major) && s.extension.contain(extension);
+        });
+    if (source == rowset.sources.end()) return {};
+    std::string sql = "SELECT ";
+    bool first = true;
+    for (const Column* column : columns_for(rowset, major)) {
+        if (!first) sql += ",\n       ";
+        first = false;
+        sql += column->sql;
+        sql += " AS ";
+        sql += column->name;
+    }
+    sql += "\n";
+    sql += source->sql;
+    return sql;
+}
+
 // More than there are; catalog_test compares the sum.
-constexpr size_t kCapacity = 64;
+constexpr size_t kCapacity = 128;
 
 struct List {
     std::array<Rowset, kCapacity> rowsets = {};
@@ -78,7 +104,16 @@ std::span<const Rowset> catalog() {
         List made;
         made.add(parts::pg_stats());
         made.add(parts::pg_stats_server());
+        made.add(parts::pg_stats_more());
+        made.add(parts::pg_stats_autovacuum());
         made.add(parts::pg_replication());
+        made.add(parts::pg_activity());
+        made.add(parts::pg_activity_progress());
+        made.add(parts::pg_locks());
+        made.add(parts::pg_query_stats());
+        made.add(parts::pg_settings());
+        made.add(parts::pg_extensions());
+        made.add(parts::pg_roles());
         made.add(parts::sysstat());
         made.add(parts::disk_usage());
         made.add(parts::pg_log());
@@ -137,22 +172,36 @@ size_t key_count(std::span<const Column* const> columns) {
     return count;
 }
 
+bool is_queried(const Rowset& rowset, int major) {
+    return std::any_of(rowset.sources.begin(), rowset.sources.end(),
+                       [&](const Source& source) { return source.versions.contain(major); });
+}
+
 std::string rowset_sql(const Rowset& rowset, int major) {
-    const auto source = std::find_if(rowset.sources.begin(), rowset.sources.end(),
-                                     [&](const Source& s) { return s.versions.contain(major); });
-    if (source == rowset.sources.end()) return {};
-    std::string sql = "SELECT ";
-    bool first = true;
-    for (const Column* column : columns_for(rowset, major)) {
-        if (!first) sql += ",\n       ";
-        first = false;
-        sql += column->sql;
-        sql += " AS ";
-        sql += column->name;
+    if (!rowset.extension.empty()) return {};
+    return select_from(rowset, major, 0);
+}
+
+std::string extension_sql(const Rowset& rowset, int major, const InstalledExtension& installed) {
+    std::string sql = select_from(rowset, major, installed.version);
+    for (size_t at = 0; (at = sql.find(kSchema, at)) != std::string::npos;) {
+        sql.replace(at, kSchema.size(), installed.schema);
+        at += installed.schema.size();
     }
-    sql += "\n";
-    sql += source->sql;
     return sql;
+}
+
+int extension_version(std::string_view text) {
+    int parts[2] = {};
+    const char* at = text.data();
+    const char* const end = at + text.size();
+    for (int i = 0; i < 2; ++i) {
+        const auto [after, error] = std::from_chars(at, end, parts[i]);
+        if (error != std::errc() || parts[i] < 0 || parts[i] > 99) return 0;
+        if (i == 0 && (after == end || *after != '.')) return 0;
+        at = after + (i == 0 ? 1 : 0);
+    }
+    return at == end ? parts[0] * 100 + parts[1] : 0;
 }
 
 std::string hub_table(const Rowset& rowset) {

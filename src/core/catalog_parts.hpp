@@ -44,6 +44,26 @@ constexpr Column moment(std::string_view name, std::string_view sql, std::string
     return {name, sql, ColumnType::kTimestamp, Kind::kGauge, "", help, versions};
 }
 
+// SQL text of somebody else's.
+constexpr Column statement(std::string_view name, std::string_view sql, std::string_view help,
+                           Versions versions = kEver) {
+    return {name, sql, ColumnType::kText, Kind::kGauge, "", help, versions, TextForm::kStatement};
+}
+
+// The OID that stands first in each row of a database; evaluated once a query.
+inline constexpr std::string_view kThisDatabase =
+    "(SELECT d.oid FROM pg_catalog.pg_database d"
+    " WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database())";
+
+std::span<const Rowset> pg_activity();
+std::span<const Rowset> pg_activity_progress();
+std::span<const Rowset> pg_locks();
+std::span<const Rowset> pg_query_stats();
+std::span<const Rowset> pg_settings();
+std::span<const Rowset> pg_extensions();
+std::span<const Rowset> pg_roles();
+std::span<const Rowset> pg_stats_more();
+std::span<const Rowset> pg_stats_autovacuum();
 std::span<const Rowset> pg_stats();
 std::span<const Rowset> pg_stats_server();
 std::span<const Rowset> pg_replication();

@@ -112,6 +112,10 @@ void append_rowset(std::string& out, const Rowset& rowset) {
         out += std::to_string(rowset.period_seconds);
         out += " s";
     }
+    if (!rowset.extension.empty()) {
+        out += ", in one database that has the extension ";
+        out += rowset.extension;
+    }
     out += "; table `pganalytics.";
     out += hub_table(rowset);
     out += "` of the hub.\n\n| column | type | kind | unit | PostgreSQL | |\n";
@@ -160,7 +164,7 @@ std::string catalog_list() {
         std::string name(rowset.plugin);
         name += '.';
         name += rowset.name;
-        name.resize(24, ' ');
+        name.resize(36, ' ');
         std::string scope(scope_name(rowset.scope));
         scope.resize(10, ' ');
         out += name;
@@ -175,6 +179,24 @@ std::string catalog_markdown() {
     std::string out(kIntroduction);
     for (const Rowset& rowset : catalog()) append_rowset(out, rowset);
     return out;
+}
+
+// Versions of extensions whose queries are known to be right.
+constexpr int kOldestExtension = 108;
+constexpr int kNewestExtension = 113;
+
+void append_extension(std::string& out, const Rowset& rowset, int major) {
+    append_member(out, "extension", rowset.extension);
+    out += ", \"extension_sql\": {";
+    bool first = true;
+    for (int version = kOldestExtension; version <= kNewestExtension; ++version) {
+        const std::string sql = extension_sql(rowset, major, {"@schema@", version});
+        if (sql.empty()) continue;
+        out += first ? "\n  " : ",\n  ";
+        first = false;
+        append_member(out, std::to_string(version), sql);
+    }
+    out += "}, ";
 }
 
 std::string catalog_sql(int major) {
@@ -207,7 +229,9 @@ std::string catalog_json(int major) {
         append_member(out, "hub_table", hub_table(rowset));
         out += ", ";
         append_member(out, "sql", rowset_sql(rowset, major));
-        out += ", \"columns\": [";
+        out += ", ";
+        if (!rowset.extension.empty()) append_extension(out, rowset, major);
+        out += "\"columns\": [";
         bool first = true;
         for (const Column* column : columns_for(rowset, major)) {
             out += first ? "\n  {" : ",\n  {";

@@ -8,7 +8,8 @@ namespace pganalytics {
 
 namespace {
 constexpr int64_t kNoBudget = INT64_MAX;
-}
+constexpr int64_t kAbsentUs = int64_t{600} * 1000000;
+}  // namespace
 
 VisitPlan::State& VisitPlan::state_of(const Key& key) {
     const auto [place, is_new] = states_.try_emplace(key);
@@ -28,15 +29,29 @@ int64_t VisitPlan::waits_since(const PlanRowset& rowset, const State& state) con
     return std::max(due_at, state.attempted);
 }
 
+bool VisitPlan::may_have(const PlanDatabase& database, const PlanRowset& rowset) const {
+    const auto provider = providers_.find(rowset.number);
+    if (provider != providers_.end()) return provider->second == database.oid;
+    if (!database.collected && database.oid != main_) return false;
+    const auto absence = absences_.find({database.oid, rowset.number});
+    return rules_.everything || absence == absences_.end() ||
+           now_us_ - absence->second >= kAbsentUs;
+}
+
 void VisitPlan::queue_due(const PlanDatabase& database) {
     Line line;
     line.database = database;
     for (const PlanRowset& rowset : rowsets_) {
-        const bool wanted = rowset.cluster ? database.oid == main_ : database.collected;
+        const bool wanted = rowset.of_extension ? may_have(database, rowset)
+                            : rowset.cluster    ? database.oid == main_
+                                                : database.collected;
         if (!wanted) continue;
         const State& state = state_of({rowset.cluster ? 0 : database.oid, rowset.number});
         if (!is_due(rowset, state)) continue;
-        line.due.push_back({rowset.number, rowset.cluster, waits_since(rowset, state)});
+        // A question that may find nothing brings no database forward.
+        const bool question = rowset.of_extension && !providers_.contains(rowset.number);
+        const int64_t since = question ? now_us_ : waits_since(rowset, state);
+        line.due.push_back({rowset.number, rowset.cluster, rowset.of_extension, since});
     }
     if (line.due.empty()) return;
     std::stable_sort(line.due.begin(), line.due.end(),
@@ -48,7 +63,10 @@ void VisitPlan::queue_due(const PlanDatabase& database) {
 void VisitPlan::forget_gone() {
     std::set<uint32_t> there = {0};
     for (const PlanDatabase& database : databases_) there.insert(database.oid);
-    std::erase_if(states_, [&](const auto& entry) { return !there.contains(entry.first.first); });
+    const auto is_gone = [&](const auto& entry) { return !there.contains(entry.first.first); };
+    std::erase_if(states_, is_gone);
+    std::erase_if(absences_, is_gone);
+    std::erase_if(providers_, [&](const auto& entry) { return !there.contains(entry.second); });
 }
 
 void VisitPlan::begin(int64_t now_us, const CycleRules& rules, std::vector<PlanDatabase> databases,
@@ -61,6 +79,7 @@ void VisitPlan::begin(int64_t now_us, const CycleRules& rules, std::vector<PlanD
     lines_.clear();
     next_line_ = visited_ = 0;
     spent_us_ = 0;
+    served_.clear();
     forget_gone();
     for (const PlanDatabase& database : databases_) queue_due(database);
     std::stable_sort(lines_.begin(), lines_.end(), [&](const Line& a, const Line& b) {
@@ -83,6 +102,9 @@ std::optional<PlannedVisit> VisitPlan::next() {
     // One visit a cycle is made in any case.
     if (left <= 0 && visited_ > 0) return std::nullopt;
     Line& line = lines_[next_line_++];
+    // Another database had them meanwhile.
+    std::erase_if(line.due, [&](const Due& due) { return served_.contains(due.rowset); });
+    if (line.due.empty()) return next();
     if (line.planned == 0) ++visited_;
     line.planned = line.due.size();
     PlannedVisit visit;
@@ -99,6 +121,10 @@ void VisitPlan::read(uint16_t rowset, bool good) {
     const auto due = std::find_if(line.due.begin(), line.due.end(),
                                   [&](const Due& item) { return item.rowset == rowset; });
     if (due == line.due.end()) return;
+    if (due->of_extension) {
+        served_.insert(rowset);
+        if (good) providers_[rowset] = line.database.oid;
+    }
     if (!rules_.dry) {
         State& state = state_of({due->cluster ? 0 : line.database.oid, rowset});
         // Behind those that wait since this very cycle.
@@ -106,6 +132,17 @@ void VisitPlan::read(uint16_t rowset, bool good) {
         if (good) state.good = now_us_;
     }
     line.due.erase(due);
+}
+
+bool VisitPlan::absent(uint16_t rowset) {
+    if (next_line_ == 0) return false;
+    Line& line = lines_[next_line_ - 1];
+    std::erase_if(line.due, [&](const Due& due) { return due.rowset == rowset; });
+    absences_[{line.database.oid, rowset}] = now_us_;
+    const auto provider = providers_.find(rowset);
+    if (provider == providers_.end() || provider->second != line.database.oid) return false;
+    providers_.erase(provider);
+    return true;
 }
 
 void VisitPlan::end_visit(int64_t cpu_us, bool failed) {

@@ -60,9 +60,9 @@ std::vector<PlanRowset> Cycle::plan_rowsets(const CycleOrder& order) const {
     for (const Rowset& rowset : catalog()) {
         const bool by_sql = rowset.scope == Scope::kCluster || rowset.scope == Scope::kDatabase;
         if (!by_sql || !is_selected_rowset(rowset, order, selection)) continue;
-        if (rowset_sql(rowset, kServerMajor).empty()) continue;
+        if (!is_queried(rowset, kServerMajor)) continue;
         rowsets.push_back({rowset_number(rowset), rowset.scope == Scope::kCluster,
-                           int64_t{rowset.period_seconds} * kSecond});
+                           int64_t{rowset.period_seconds} * kSecond, !rowset.extension.empty()});
     }
     return rowsets;
 }
@@ -158,6 +158,7 @@ VisitOrder Cycle::visit_order(const PlannedVisit& planned, int64_t now_us) const
     order.statement_timeout_ms = settings().statement_timeout;
     order.lock_timeout_ms = settings().lock_timeout;
     order.max_rows = static_cast<uint64_t>(settings().max_rows);
+    order.statement_texts = settings().query_text != kQueryTextNone;
     return order;
 }
 
@@ -245,6 +246,21 @@ void Cycle::on_rowset_end(std::string_view payload) {
     rowset_.reset();
 }
 
+// Where it was there before, what was read of it is gone now.
+void Cycle::on_rowset_absent(std::string_view payload) {
+    const auto absent = decode<RowsetAbsent>(payload);
+    if (!absent || !plan_.absent(absent->rowset)) return;
+    close_rowset();
+    announce();
+    RowsetBegin begin;
+    begin.rowset = absent->rowset;
+    begin.time = unix_now();
+    RowsetEnd end;
+    end.complete = true;
+    pass_on(make_frame(begin));
+    pass_on(make_frame(end));
+}
+
 void Cycle::take_frame(std::string frame) {
     if (frame.size() < kFrameHeaderBytes) return;
     const auto type = static_cast<FrameType>(static_cast<uint8_t>(frame[kFrameTypeAt]));
@@ -254,6 +270,9 @@ void Cycle::take_frame(std::string frame) {
             if (auto facts = decode<ServerFacts>(payload)) {
                 briefing_.set_tablespaces(std::move(facts->tablespaces));
             }
+            return;
+        case FrameType::kRowsetAbsent:
+            on_rowset_absent(payload);
             return;
         case FrameType::kRowsetBegin:
             on_rowset_begin(payload);

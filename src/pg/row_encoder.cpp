@@ -2,7 +2,7 @@
 #include "pganalytics/pg/row_encoder.hpp"
 
 #include "pganalytics/core/frame.hpp"
-#include "pganalytics/core/utf8.hpp"
+#include "pganalytics/core/statement_text.hpp"
 #include "pganalytics/pg/compat.hpp"
 
 namespace pganalytics::pg {
@@ -55,8 +55,13 @@ void put_number(RowEncoder* encoder, uint64_t value) {
         put_varint(reinterpret_cast<uint8_t*>(encoder->body + encoder->body_used), value);
 }
 
-void put_text(RowEncoder* encoder, std::string_view raw) {
-    const std::string_view text = to_utf8(*encoder, raw);
+std::string_view without_constants(std::string_view sql) {
+    return strip_constants(sql, static_cast<char*>(palloc(sql.size() + 1)));
+}
+
+void put_text(RowEncoder* encoder, int column, std::string_view raw) {
+    std::string_view text = to_utf8(*encoder, raw);
+    if (encoder->text_forms[column] == TextForm::kStatement) text = without_constants(text);
     put_number(encoder, text.size());
     put_bytes(encoder, text.data(), text.size());
 }
@@ -191,13 +196,16 @@ bool put_timestamp(RowEncoder* encoder, TimestampTz time) {
     return true;
 }
 
-void put_varlena(RowEncoder* encoder, Datum datum) {
+void put_varlena(RowEncoder* encoder, int column, Datum datum) {
     const text* value = DatumGetTextPP(datum);
-    put_text(encoder, {VARDATA_ANY(value), static_cast<size_t>(VARSIZE_ANY_EXHDR(value))});
+    put_text(encoder, column, {VARDATA_ANY(value), static_cast<size_t>(VARSIZE_ANY_EXHDR(value))});
 }
 
 // False: null.
 bool put_value(RowEncoder* encoder, int column, Datum datum) {
+    if (encoder->text_forms[column] == TextForm::kStatement && !encoder->statement_texts) {
+        return false;
+    }
     switch (encoder->forms[column]) {
         case ColumnForm::kBool: {
             const char byte = DatumGetBool(datum) ? 1 : 0;
@@ -236,18 +244,19 @@ bool put_value(RowEncoder* encoder, int column, Datum datum) {
             put_bytes(encoder, DatumGetUUIDP(datum)->data, UUID_LEN);
             return true;
         case ColumnForm::kVarlena:
-            put_varlena(encoder, datum);
+            put_varlena(encoder, column, datum);
             return true;
         case ColumnForm::kName:
-            put_text(encoder, NameStr(*DatumGetName(datum)));
+            put_text(encoder, column, NameStr(*DatumGetName(datum)));
             return true;
         case ColumnForm::kChar: {
             const char c = DatumGetChar(datum);
-            put_text(encoder, {&c, c == '\0' ? size_t{0} : size_t{1}});
+            put_text(encoder, column, {&c, c == '\0' ? size_t{0} : size_t{1}});
             return true;
         }
         case ColumnForm::kOutput:
-            put_text(encoder, OidOutputFunctionCall(encoder->output_functions[column], datum));
+            put_text(encoder, column,
+                     OidOutputFunctionCall(encoder->output_functions[column], datum));
             return true;
     }
     return false;
@@ -288,72 +297,11 @@ bool receive_row(TupleTableSlot* slot, DestReceiver* self) {
 
 void nothing(DestReceiver*) {}
 
-// --- text
-
-bool is_ascii(std::string_view text) {
-    return std::all_of(text.begin(), text.end(),
-                       [](char c) { return static_cast<signed char>(c) > 0; });
-}
-
-struct Utf8Buffer {
-    char* bytes;
-    size_t used;
-};
-
-void append(Utf8Buffer& out, std::string_view text) {
-    std::memcpy(out.bytes + out.used, text.data(), text.size());
-    out.used += text.size();
-}
-
-constexpr std::string_view kReplacement = "\xef\xbf\xbd";
-
-// Each byte that is no part of a character becomes U+FFFD.
-std::string_view clean(std::string_view text) {
-    Utf8Buffer out = {static_cast<char*>(palloc(text.size() * kReplacement.size() + 1)), 0};
-    while (!text.empty()) {
-        const size_t good = utf8_valid_prefix(text);
-        append(out, text.substr(0, good));
-        text.remove_prefix(good);
-        if (text.empty()) break;
-        append(out, kReplacement);
-        text.remove_prefix(1);
-    }
-    return {out.bytes, out.used};
-}
-
-// What the conversion does not know becomes U+FFFD.
-std::string_view convert(const RowEncoder& encoder, std::string_view text) {
-    const size_t size = text.size() * MAX_CONVERSION_GROWTH + 1;
-    Utf8Buffer out = {static_cast<char*>(palloc(size)), 0};
-    while (!text.empty()) {
-        const size_t taken = convert_prefix(encoder.to_utf8, encoder.encoding, PG_UTF8, text,
-                                            out.bytes + out.used, size - out.used);
-        out.used += std::strlen(out.bytes + out.used);
-        text.remove_prefix(taken);
-        if (text.empty()) break;
-        append(out, kReplacement);
-        text.remove_prefix(1);
-    }
-    return {out.bytes, out.used};
-}
-
 }  // namespace
 
-std::string_view to_utf8(const RowEncoder& encoder, std::string_view text) {
-    // More than is kept; the end is cut at a character below.
-    text = text.substr(0, kMaxTextBytes + 8);
-    if (!is_ascii(text)) {
-        if (OidIsValid(encoder.to_utf8)) {
-            text = convert(encoder, text);
-        } else if (!is_utf8(text)) {
-            text = clean(text);
-        }
-    }
-    return utf8_cut(text, kMaxTextBytes);
-}
-
-RowEncoder* make_row_encoder(MemoryContext parent) {
+RowEncoder* make_row_encoder(MemoryContext parent, bool statement_texts) {
     auto* encoder = static_cast<RowEncoder*>(MemoryContextAllocZero(parent, sizeof(RowEncoder)));
+    encoder->statement_texts = statement_texts;
     encoder->receiver.receiveSlot = receive_row;
     encoder->receiver.rStartup = start_rows;
     encoder->receiver.rShutdown = nothing;
@@ -366,10 +314,11 @@ RowEncoder* make_row_encoder(MemoryContext parent) {
     return encoder;
 }
 
-void begin_rows(RowEncoder* encoder, const ColumnType* types, int columns, uint64_t max_rows) {
+void begin_rows(RowEncoder* encoder, const RowShape& shape, uint64_t max_rows) {
     drop_rows(encoder);
-    encoder->types = types;
-    encoder->columns = columns;
+    encoder->types = shape.types;
+    encoder->text_forms = shape.text_forms;
+    encoder->columns = shape.columns;
     encoder->max_rows = max_rows;
     encoder->encoding = GetDatabaseEncoding();
     const bool needs_none = encoder->encoding == PG_UTF8 || encoder->encoding == PG_SQL_ASCII;

@@ -10,6 +10,7 @@
 #include "pganalytics/core/utf8.hpp"
 #include "pganalytics/pg/compat.hpp"
 #include "pganalytics/pg/guard.hpp"
+#include "pganalytics/pg/installed_extension.hpp"
 #include "pganalytics/pg/relation_scan.hpp"
 #include "pganalytics/pg/row_encoder.hpp"
 #include "pganalytics/pg/transaction.hpp"
@@ -33,6 +34,7 @@ struct Reading {
     std::string sql;
     std::string name;  // for pg_stat_activity
     std::vector<ColumnType> types;
+    std::vector<TextForm> text_forms;
     RelationScan scan;
 };
 
@@ -97,8 +99,9 @@ void decode_order(std::string_view bytes) {
         const std::vector<const Column*> columns = columns_for(rowset, kServerMajor);
         reading.types = types_of(columns);
         reading.scan = relation_scan(rowset, columns);
+        for (const Column* column : columns) reading.text_forms.push_back(column->form);
         reading.name = "reading " + std::string(rowset.plugin) + "." + std::string(rowset.name);
-        if (reading.sql.empty() || reading.types.size() > kMaxColumns) return;
+        if (!is_queried(rowset, kServerMajor) || reading.types.size() > kMaxColumns) return;
         made->readings.push_back(std::move(reading));
     }
     visitor = made.release();
@@ -197,8 +200,8 @@ void read_rowset(const Reading& reading, RowEncoder* encoder, ReadResult* result
     const int64_t began = monotonic_us();
     const uint64_t cpu = process_cpu_us();
     const char* sql = reading.sql.c_str();
-    const ColumnType* types = reading.types.data();
-    const auto columns = static_cast<int>(reading.types.size());
+    const RowShape shape = {reading.types.data(), reading.text_forms.data(),
+                            static_cast<int>(reading.types.size())};
     const RelationScan* scan = &reading.scan;
     const uint64_t max_rows = visitor->order.max_rows;
     const char* name = reading.name.c_str();
@@ -208,7 +211,7 @@ void read_rowset(const Reading& reading, RowEncoder* encoder, ReadResult* result
         [&] {
             pgstat_report_activity(STATE_RUNNING, name);
             result->time = GetCurrentTimestamp() + kUnixOfPostgres;
-            begin_rows(encoder, types, columns, max_rows);
+            begin_rows(encoder, shape, max_rows);
             if (scan->columns > 0) {
                 run_relation_scan(*scan, &encoder->receiver);
             } else {
@@ -253,8 +256,32 @@ bool is_cut(const ReadResult& result, bool first) {
            left_us() < kLeastLeftUs;
 }
 
+// --- extensions
+
+// The query of an extension's rowset in this database; empty where there is none.
+std::string query_of_extension(const Reading& reading, RowEncoder* encoder) {
+    const std::string sql = installed_query(reading.rowset->extension);
+    const char* query = sql.c_str();
+    FlatError error;
+    const bool good = run_transaction(
+        limits(),
+        [&] {
+            begin_rows(encoder, installed_shape(), 1);
+            run_query(query, encoder);
+        },
+        error);
+    const InstalledExtension installed = good ? installed_from(*encoder) : InstalledExtension{};
+    drop_rows(encoder);
+    if (installed.version == 0) return {};
+    return extension_sql(*reading.rowset, kServerMajor, installed);
+}
+
 // False when the visit is over.
-bool visit_rowset(const Reading& reading, RowEncoder* encoder, bool first) {
+bool visit_rowset(Reading& reading, RowEncoder* encoder, bool first) {
+    if (!reading.rowset->extension.empty()) {
+        reading.sql = query_of_extension(reading, encoder);
+        if (reading.sql.empty()) return hand_over(RowsetAbsent{reading.number});
+    }
     ReadResult result;
     read_rowset(reading, encoder, &result);
     if (is_cut(result, first)) {
@@ -282,6 +309,8 @@ constexpr const char* kTablespaces =
     " WHERE t.spcname OPERATOR(pg_catalog.<>) ALL (ARRAY['pg_default','pg_global']"
     "::pg_catalog.name[]) ORDER BY t.oid";
 constexpr ColumnType kTablespaceTypes[] = {ColumnType::kOid, ColumnType::kText, ColumnType::kText};
+constexpr TextForm kTablespaceForms[3] = {};
+constexpr RowShape kTablespaceShape = {kTablespaceTypes, kTablespaceForms, 3};
 
 void collect_tablespaces(const RowEncoder& encoder) {
     for (const RowChunk* chunk = encoder.first; chunk != nullptr; chunk = chunk->next) {
@@ -301,7 +330,7 @@ bool visit_tablespaces(RowEncoder* encoder) {
     const bool good = run_transaction(
         limits(),
         [&] {
-            begin_rows(encoder, kTablespaceTypes, 3, visitor->order.max_rows);
+            begin_rows(encoder, kTablespaceShape, visitor->order.max_rows);
             run_query(kTablespaces, encoder);
         },
         error);
@@ -312,11 +341,11 @@ bool visit_tablespaces(RowEncoder* encoder) {
 }
 
 void visit() {
-    RowEncoder* encoder = make_row_encoder(TopMemoryContext);
+    RowEncoder* encoder = make_row_encoder(TopMemoryContext, visitor->order.statement_texts);
     if (visitor->order.tablespaces && !visit_tablespaces(encoder)) return;
     const auto budget = static_cast<uint64_t>(std::max<int64_t>(visitor->order.cpu_budget_us, 0));
     bool first = true;
-    for (const Reading& reading : visitor->readings) {
+    for (Reading& reading : visitor->readings) {
         if (left_us() < kLeastLeftUs || (!first && process_cpu_us() >= budget)) {
             report->cut = true;
             break;

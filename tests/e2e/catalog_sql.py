@@ -1,7 +1,10 @@
 """The catalog's queries, run by an ordinary session, for the tests that compare their answers."""
 
+import atexit
+import functools
 import json
 import pathlib
+import shutil
 import subprocess
 import tempfile
 from typing import Any
@@ -20,10 +23,31 @@ TYPE_OIDS = {
     "timestamp with time zone": 1184,
     "uuid": 2950,
     "pg_lsn": 3220,
-    "jsonb": 3802,
+    "jsonb": 114,  # json on its way
 }
 
 Row = dict[str, Any]
+
+
+@functools.cache
+def tool() -> pathlib.Path:
+    """`pganalytics catalog` of this checkout by itself; made once a session."""
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="pganalytics-catalog-"))
+    atexit.register(shutil.rmtree, folder)
+    sources = sorted((CHECKOUT / "src/core").glob("catalog*.cpp"))
+    sources += [CHECKOUT / "src/program/catalog_tool.cpp", CHECKOUT / "tests/tools/catalog.cpp"]
+    compiler = ["ccache", "g++"] if shutil.which("ccache") else ["g++"]
+    for source in sources:
+        made = folder / f"{source.parent.name}-{source.stem}.o"
+        command = [*compiler, "-std=c++20", "-O0", f"-I{CHECKOUT}/include", "-c", "-o", made, source]
+        subprocess.run(command, check=True)
+    subprocess.run(["g++", "-o", folder / "catalog", *sorted(folder.glob("*.o"))], check=True)
+    return folder / "catalog"
+
+
+def said(*arguments: str) -> str:
+    command = [str(tool()), *arguments]
+    return subprocess.run(command, check=True, text=True, stdout=subprocess.PIPE).stdout
 
 
 class Catalog:
@@ -31,25 +55,18 @@ class Catalog:
 
     def __init__(self, major: int) -> None:
         self.major = major
-        with tempfile.TemporaryDirectory() as folder:
-            tool = pathlib.Path(folder, "catalog")
-            sources = sorted((CHECKOUT / "src/core").glob("catalog*.cpp"))
-            sources.append(CHECKOUT / "src/program/catalog_tool.cpp")
-            sources.append(CHECKOUT / "tests/tools/catalog.cpp")
-            command = ["g++", "-std=c++20", "-O0", f"-I{CHECKOUT}/include", "-o", tool, *sources]
-            subprocess.run(command, check=True)
-
-            def said(*arguments: str) -> str:
-                command = [str(tool), *arguments]
-                return subprocess.run(command, check=True, text=True, stdout=subprocess.PIPE).stdout
-
-            self.script = said("--sql", str(major))
-            self.list = said()
-            rowsets = json.loads(said("--json", str(major)))
+        self.script = said("--sql", str(major))
+        self.list = said()
+        rowsets = json.loads(said("--json", str(major)))
         self.rowsets = {f"{one['plugin']}.{one['name']}": one for one in rowsets}
 
     def queried(self) -> list[str]:
         return [name for name, one in self.rowsets.items() if one["sql"]]
+
+    def of_extension(self, name: str, version: int, schema: str) -> None:
+        """From here on the rowset is read of an extension at that version."""
+        one = self.rowsets[name]
+        one["sql"] = one["extension_sql"][str(version)].replace("@schema@", schema)
 
     def columns(self, name: str) -> list[str]:
         return [column["name"] for column in self.rowsets[name]["columns"]]
@@ -68,7 +85,8 @@ class Catalog:
 
     def keyed(self, session: "psycopg.Connection[Any]", name: str) -> dict[Any, Row]:
         """The same by key (without datid where it is the same in each row); no key twice or null."""
-        keys = [key for key in self.keys(name) if key != "datid" or name == "pg_stats.databases"]
+        of_database = self.rowsets[name]["scope"] == "database"
+        keys = [key for key in self.keys(name) if key != "datid" or not of_database]
         rows = self.read(session, name)
         found = {tuple(row[key] for key in keys): row for row in rows}
         assert len(found) == len(rows), f"{name}: a key comes twice"

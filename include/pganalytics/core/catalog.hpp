@@ -23,6 +23,12 @@ enum class Scope : uint8_t {
 
 enum class Kind : uint8_t { kKey, kLabel, kCounter, kGauge };
 
+// What a visitor does to a text before it leaves the server.
+enum class TextForm : uint8_t {
+    kAsIs,
+    kStatement,  // SQL text: constants and comments taken out, null where query_text is none
+};
+
 // Server majors, both ends included.
 struct Versions {
     int first = 0;
@@ -38,16 +44,25 @@ struct Column {
     std::string_view unit;  // "bytes", "milliseconds", "rows", "blocks", ... ; empty: none
     std::string_view help;  // one line
     Versions versions = {};
+    TextForm form = TextForm::kAsIs;
 };
 
-// What stands from FROM on. Exactly one source covers each supported major.
+// What stands from FROM on. One source covers each supported major, or none where the server has no
+// such figures yet (pg_stat_io before 16).
 struct Source {
     std::string_view sql;
     Versions versions = {};
+    Versions extension = {};
 };
 
 // `columns` may name a column several times with disjoint versions where its expression differs
 // between majors; its type, kind and unit are then the same each time. Keys come first.
+//
+// A rowset with an `extension` (scope kCluster) is read in one database that has the extension,
+// whichever that is, at the version installed there, which need not be the server's newest. In its
+// SQL "@schema@" stands for the extension's schema; versions of extensions are major * 100 + minor
+// (1.10: 110). Its columns on the wire depend on the server's major only: a source delivers null
+// for those its version lacks.
 struct Rowset {
     std::string_view plugin;
     std::string_view name;
@@ -56,6 +71,7 @@ struct Rowset {
     std::span<const Source> sources;
     std::span<const Column> columns;
     std::string_view help;
+    std::string_view extension = {};
 };
 
 // The OID that stands first in each row of a database; evaluated once a query.
@@ -78,9 +94,22 @@ std::vector<ColumnType> types_of(std::span<const Column* const> columns);
 // Number of leading key columns.
 size_t key_count(std::span<const Column* const> columns);
 
+// Whether there is something to ask a server of `major` for it.
+bool is_queried(const Rowset& rowset, int major);
+
 // SELECT ... for a kCluster or kDatabase rowset on `major`; qualified with pg_catalog throughout.
-// Empty where the rowset does not exist on that major.
+// Empty where the rowset does not exist on that major, or is an extension's.
 std::string rowset_sql(const Rowset& rowset, int major);
+
+// An extension as it is installed in a database; the schema quoted where it needs it.
+struct InstalledExtension {
+    std::string schema;
+    int version = 0;
+};
+// The same for the rowset of an extension; empty where that version has nothing to read.
+std::string extension_sql(const Rowset& rowset, int major, const InstalledExtension& installed);
+// 110 for "1.10"; 0 where the text is no such version.
+int extension_version(std::string_view text);
 
 // "pg_stats_tables" (in schema pganalytics of the hub).
 std::string hub_table(const Rowset& rowset);

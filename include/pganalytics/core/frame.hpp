@@ -28,6 +28,8 @@ enum class FrameType : uint8_t {
     kHeartbeatAnswer = 3,
     kLog = 4,
     kStop = 5,
+    // visitor -> collector (message in pg/visit_order.hpp)
+    kRowsetAbsent = 8,
     // collector -> ship (messages in ship_messages.hpp)
     kShipSettings = 16,
     kServerFacts = 17,

@@ -4,11 +4,15 @@
 // over. Databases are visited longest-waiting first, until the cycle's CPU budget is spent; what is
 // left is first in the next cycle. What failed goes to the end of the line, so that it can't keep
 // the others from their turn.
+//
+// The rowset of an extension is read in one database that has it: until one is found each database
+// visited is asked, then that one only. One that lacked it is not asked again for ten minutes.
 #pragma once
 
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -25,6 +29,7 @@ struct PlanRowset {
     uint16_t number = 0;
     bool cluster = false;  // else each database
     int64_t period_us = 0;
+    bool of_extension = false;  // cluster's, read where the extension is
 };
 
 struct PlannedVisit {
@@ -55,6 +60,8 @@ class VisitPlan {
 
     // A rowset of the visit begun last was read, or failed; 0 for the cluster's.
     void read(uint16_t rowset, bool good);
+    // An extension's rowset of that visit has nothing to read there. True where it had before.
+    bool absent(uint16_t rowset);
     // That visit is over: it used `cpu_us`; what it has not read stays due, unless it failed as a
     // whole, which counts as an attempt at everything in it.
     void end_visit(int64_t cpu_us, bool failed);
@@ -66,7 +73,10 @@ class VisitPlan {
     uint32_t visited() const { return visited_; }
 
     // Every rowset is due again, as for a program that knows nothing yet.
-    void forget_reads() { states_.clear(); }
+    void forget_reads() {
+        states_.clear();
+        absences_.clear();
+    }
 
   private:
     struct State {
@@ -80,12 +90,14 @@ class VisitPlan {
     bool is_due(const PlanRowset& rowset, const State& state) const;
     int64_t waits_since(const PlanRowset& rowset, const State& state) const;
     void queue_due(const PlanDatabase& database);
+    bool may_have(const PlanDatabase& database, const PlanRowset& rowset) const;
     void forget_gone();
     bool goes_on() const;
 
     struct Due {
         uint16_t rowset = 0;
         bool cluster = false;
+        bool of_extension = false;
         int64_t since = 0;
     };
     struct Line {
@@ -101,7 +113,10 @@ class VisitPlan {
     std::vector<PlanRowset> rowsets_;
     std::vector<PlanDatabase> databases_;
     std::map<Key, State> states_;
-    std::vector<Line> lines_;  // longest-waiting first
+    std::map<uint16_t, uint32_t> providers_;  // rowset of an extension: database it was read in
+    std::map<Key, int64_t> absences_;         // database and such a rowset: when it was not there
+    std::set<uint16_t> served_;               // of these rowsets, in this cycle
+    std::vector<Line> lines_;                 // longest-waiting first
     size_t next_line_ = 0;
     uint32_t visited_ = 0;
     int64_t spent_us_ = 0;

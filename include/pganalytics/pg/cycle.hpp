@@ -68,6 +68,7 @@ class Cycle {
     void take_frame(std::string frame);
     void on_rowset_begin(std::string_view payload);
     void on_rowset_end(std::string_view payload);
+    void on_rowset_absent(std::string_view payload);
     void announce();
     void pass_on(std::string frame);
     void close_rowset();

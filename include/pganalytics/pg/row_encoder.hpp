@@ -3,7 +3,7 @@
 // runs between PostgreSQL calls, allocates by palloc and may raise ERROR. Runs in visitors.
 #pragma once
 
-#include "pganalytics/core/column_type.hpp"
+#include "pganalytics/core/catalog.hpp"
 #include "pganalytics/core/row_format.hpp"
 #include "pganalytics/pg/postgres.hpp"
 
@@ -23,6 +23,13 @@ struct RowChunk {
 
 enum class ColumnForm : uint8_t;
 
+// What a query's columns are; arrays of `columns`, which live as long as the rows are read.
+struct RowShape {
+    const ColumnType* types;
+    const TextForm* text_forms;
+    int columns;
+};
+
 struct RowEncoder {
     DestReceiver receiver;  // first: PostgreSQL hands it back
 
@@ -31,6 +38,7 @@ struct RowEncoder {
 
     // of the query
     const ColumnType* types;
+    const TextForm* text_forms;
     int columns;
     uint64_t max_rows;
     ColumnForm forms[kMaxColumns];
@@ -41,6 +49,8 @@ struct RowEncoder {
     size_t body_used;
     size_t body_capacity;
 
+    bool statement_texts;  // false: null in place of each (pganalytics.query_text)
+
     // the result
     RowChunk* first;
     RowChunk* last;
@@ -50,10 +60,10 @@ struct RowEncoder {
 };
 
 // `parent` owns the encoder's memory.
-RowEncoder* make_row_encoder(MemoryContext parent);
+RowEncoder* make_row_encoder(MemoryContext parent, bool statement_texts);
 
 // Forgets the rows of the query before. In a transaction (the conversion is looked up).
-void begin_rows(RowEncoder* encoder, const ColumnType* types, int columns, uint64_t max_rows);
+void begin_rows(RowEncoder* encoder, const RowShape& shape, uint64_t max_rows);
 
 // Writes the chunks' headers; the rows can be sent now.
 void end_rows(RowEncoder* encoder);

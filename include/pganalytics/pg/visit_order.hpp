@@ -3,13 +3,14 @@
 //
 // In the queue: for each rowset RowsetBegin RowsetRows* RowsetEnd, as `ship` gets them; before
 // them, where the order asks for it, one ServerFacts with the tablespaces only, which the collector
-// keeps.
+// keeps. For the rowset of an extension that this database lacks there is a RowsetAbsent instead.
 #pragma once
 
 #include <cstdint>
 #include <string>
 #include <vector>
 
+#include "pganalytics/core/frame.hpp"
 #include "pganalytics/pg/postgres.hpp"
 
 namespace pganalytics::pg {
@@ -32,11 +33,18 @@ struct VisitOrder {
     int32_t statement_timeout_ms = 0;
     int32_t lock_timeout_ms = 0;
     uint64_t max_rows = 0;
+    bool statement_texts = false;  // pganalytics.query_text is not none
     static void fields(auto& self, auto& codec) {
         codec(self.database, self.role, self.datname, self.rowsets, self.tablespaces,
               self.deadline_us, self.cpu_budget_us, self.statement_timeout_ms, self.lock_timeout_ms,
-              self.max_rows);
+              self.max_rows, self.statement_texts);
     }
+};
+
+struct RowsetAbsent {
+    static constexpr FrameType kType = FrameType::kRowsetAbsent;
+    uint16_t rowset = 0;
+    static void fields(auto& self, auto& codec) { codec(self.rowset); }
 };
 
 // Written by the visitor, read by the collector when the visitor is gone.

@@ -188,5 +188,72 @@ TEST_F(VisitPlanTest, DroppedDatabaseIsForgotten) {
     EXPECT_EQ(plan_.next()->rowsets, (Numbers{2, 3}));
 }
 
+// Rowset 9 is an extension's.
+class ExtensionPlanTest : public VisitPlanTest {
+  protected:
+    void begin_with(std::vector<PlanDatabase> found, bool everything = false) {
+        plan_.begin(now_, everything ? kAsked : kRules, std::move(found), 10,
+                    {{.number = 2, .cluster = false, .period_us = 0},
+                     {.number = 9, .cluster = true, .period_us = 0, .of_extension = true}});
+    }
+    // A cycle in which `provider` has it; the databases that were asked for it.
+    std::vector<uint32_t> cycle(uint32_t provider, bool everything = false) {
+        begin_with(databases(3), everything);
+        std::vector<uint32_t> asked;
+        while (auto visit = plan_.next()) {
+            for (const uint16_t rowset : visit->rowsets) {
+                if (rowset == 9) asked.push_back(visit->oid);
+                if (rowset == 9 && visit->oid != provider) {
+                    was_there_ = plan_.absent(9) || was_there_;
+                } else {
+                    plan_.read(rowset, true);
+                }
+            }
+            plan_.end_visit(0, false);
+        }
+        now_ += kInterval;
+        return asked;
+    }
+    bool was_there_ = false;
+};
+
+TEST_F(ExtensionPlanTest, IsAskedForUntilFoundThenReadThereOnly) {
+    EXPECT_EQ(cycle(11), (std::vector<uint32_t>{10, 11}));
+    EXPECT_EQ(cycle(11), std::vector<uint32_t>{11});
+    EXPECT_EQ(cycle(11), std::vector<uint32_t>{11});
+    EXPECT_FALSE(was_there_);
+}
+
+TEST_F(ExtensionPlanTest, AbsenceIsRememberedForTenMinutes) {
+    EXPECT_EQ(cycle(0), (std::vector<uint32_t>{10, 11, 12}));
+    for (int i = 1; i < 10; ++i) EXPECT_EQ(cycle(0), std::vector<uint32_t>{}) << i;
+    EXPECT_EQ(plan_.waiting(), 0U);
+    EXPECT_EQ(cycle(0), (std::vector<uint32_t>{10, 11, 12}));
+    EXPECT_EQ(cycle(0), std::vector<uint32_t>{});
+    EXPECT_EQ(cycle(12, true), (std::vector<uint32_t>{10, 11, 12})) << "somebody asks";
+    EXPECT_EQ(cycle(12), std::vector<uint32_t>{12});
+}
+
+TEST_F(ExtensionPlanTest, DroppedItIsLookedForAgain) {
+    EXPECT_EQ(cycle(10), std::vector<uint32_t>{10});
+    EXPECT_EQ(cycle(0), std::vector<uint32_t>{10});
+    EXPECT_TRUE(was_there_);
+    EXPECT_EQ(cycle(12), (std::vector<uint32_t>{11, 12}));
+    EXPECT_EQ(cycle(12), std::vector<uint32_t>{12});
+    begin_with({{10, "d", true}});  // its database is dropped
+    EXPECT_FALSE(plan_.next()->rowsets.empty());
+}
+
+TEST_F(ExtensionPlanTest, AQuestionBringsNoDatabaseForward) {
+    begin_with(databases(2));
+    plan_.next();
+    plan_.read(2, true);
+    plan_.absent(9);
+    plan_.end_visit(kRules.cpu_budget_us, false);  // 11 is not reached
+    now_ += kInterval;
+    begin_with(databases(2));
+    EXPECT_EQ(plan_.next()->oid, 11U);
+}
+
 }  // namespace
 }  // namespace pganalytics
