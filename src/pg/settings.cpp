@@ -280,7 +280,7 @@ constexpr Definition kDefinitions[] = {
     text_of("pganalytics.plugins", &values.plugins, check_selection,
             "Sources of figures to collect: *, name, -name.", PGC_SIGHUP, GUC_LIST_INPUT),
     choice_of("pganalytics.query_text", &values.query_text, kQueryTextOptions,
-              "No effect in this version: form in which texts of statements leave the server."),
+              "Form in which texts of statements leave the server."),
     switch_of("pganalytics.remote_config", &values.remote_config,
               "No effect in this version: lets the hub set what its configuration may set."),
     text_of("pganalytics.role", &values.role, check_role,
