@@ -84,12 +84,14 @@ std::string add_column_sql(const Rowset& rowset, const HubColumn& column) {
            column_sql(column);
 }
 
-std::string partition_name(const Rowset& rowset, int32_t day) {
+std::string partition_name(const Rowset& rowset, int32_t day, int number) {
     const std::chrono::year_month_day date = date_of(day);
     char suffix[32];
     std::snprintf(suffix, sizeof suffix, "_%04d%02u%02u", static_cast<int>(date.year()),
                   static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()));
-    return hub_table(rowset) + suffix;
+    std::string name = hub_table(rowset) + suffix;
+    if (number > 1) name += "_" + std::to_string(number);
+    return name;
 }
 
 std::string day_text(int32_t day) {
@@ -100,9 +102,9 @@ std::string day_text(int32_t day) {
     return text;
 }
 
-std::string create_partition_sql(const Rowset& rowset, int32_t day) {
+std::string create_partition_sql(const Rowset& rowset, int32_t day, int number) {
     const std::string parent = qualified_table(hub_table(rowset));
-    const std::string partition = qualified_table(partition_name(rowset, day));
+    const std::string partition = qualified_table(partition_name(rowset, day, number));
     return "CREATE TABLE " + partition + " (LIKE " + parent + " INCLUDING ALL);\n" +
            "ALTER TABLE " + parent + " ATTACH PARTITION " + partition + " FOR VALUES FROM (" +
            quote_literal(day_text(day)) + ") TO (" + quote_literal(day_text(day + 1)) + ")";

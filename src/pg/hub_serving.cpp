@@ -54,6 +54,14 @@ ServeSettings serve_settings(const HubNames& names, const KeysInitResult& files,
     return out;
 }
 
+// It raises ERROR where shared memory for the figures is out.
+void report_statistics() {
+    FlatError error;
+    if (try_postgres([] { pgstat_report_stat(false); }, error)) return;
+    recover_from_error();
+    log_limited(LOG, "hub statistics", "statistics of the worker were not reported", error.message);
+}
+
 bool same_columns(const std::vector<ServeTarget>& left, const std::vector<ServeTarget>& right) {
     return std::equal(left.begin(), left.end(), right.begin(), right.end(),
                       [](const ServeTarget& a, const ServeTarget& b) {
@@ -183,9 +191,10 @@ void HubStages::store_pushes() {
     std::string failure;
     for (const PushResult& result : ingest_.store(pushes, failure)) front_.send(result);
     pgstat_report_activity(STATE_IDLE, nullptr);
-    pgstat_report_stat(false);
+    report_statistics();
     healthy_ = failure.empty();
     if (healthy_) return;
+    publish_busy(failure);
     log_limited(WARNING, "hub storing", "pushes could not be stored now", failure);
     // Perhaps the extension is gone, or a column.
     refresh_due_us_ = now_us_;

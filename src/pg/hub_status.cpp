@@ -70,6 +70,16 @@ void publish_ready(const HubFacts& facts) {
     shared().console_port = facts.console_port;
 }
 
+void publish_busy(std::string_view reason) {
+    const TimestampTz now = GetCurrentTimestamp();
+    // Cut where a character begins.
+    const int size = pg_encoding_mbcliplen(PG_UTF8, reason.data(), static_cast<int>(reason.size()),
+                                           sizeof(HubShared::busy_reason) - 1);
+    const SpinLock lock(shared().mutex);
+    shared().last_busy = now;
+    copy_text(shared().busy_reason, reason.substr(0, static_cast<size_t>(size)));
+}
+
 void publish_figures(const IngestTotals& totals, uint64_t worker_cpu_us, uint64_t front_cpu_us,
                      pid_t front_pid, uint64_t front_starts) {
     const TimestampTz now = GetCurrentTimestamp();

@@ -192,12 +192,32 @@ bool HubTables::make_table(const Rowset& rowset, FlatError& error) {
     return true;
 }
 
+// `taken`: nothing was made, because another relation has the name.
+bool HubTables::try_partition(const Rowset& rowset, int32_t day, int number, bool& taken,
+                              FlatError& error) {
+    const std::string name = partition_name(rowset, day, number);
+    const std::string sql = create_partition_sql(rowset, day, number);
+    return run_in_hub(
+        kDdlLimits,
+        [&](const HubPlace& place) {
+            taken = OidIsValid(get_relname_relid(name.c_str(), place.schema));
+            if (!taken) run_sql(sql.c_str());
+        },
+        error);
+}
+
 bool HubTables::make_partition(const Rowset& rowset, int32_t day, FlatError& error) {
-    const std::string sql = create_partition_sql(rowset, day);
-    const bool done = run_in_hub(
-        kDdlLimits, [&](const HubPlace&) { run_sql(sql.c_str()); }, error);
-    if (done) add_day(tables_[rowset_number(rowset)].days, day);
-    return done;
+    bool taken = true;
+    for (int number = 1; taken && number <= kPartitionNames; ++number) {
+        if (!try_partition(rowset, day, number, taken, error)) return false;
+    }
+    if (taken) {
+        error.code = ERRCODE_DUPLICATE_TABLE;
+        copy_text(error.message, "all names for a partition are taken");
+        return false;
+    }
+    add_day(tables_[rowset_number(rowset)].days, day);
+    return true;
 }
 
 bool HubTables::prepare(uint16_t number, std::span<const int32_t> days, FlatError& error) {

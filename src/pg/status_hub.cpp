@@ -47,6 +47,7 @@ void put_hub_status(ResultRows* result) {
     put_status_number(result, kHub, "snapshots_refused", hub.snapshots_refused, "snapshots");
     put_status_number(result, kHub, "rows_stored", hub.rows_stored, "rows");
     put_status_time(result, kHub, "last_stored", hub.last_stored);
+    put_status_time(result, kHub, "last_busy", hub.last_busy, text_or_null(hub.busy_reason));
     put_status_number(result, kHub, "cpu_time", hub.worker_cpu_us / 1000, "milliseconds");
     if (hub.front_pid != 0) {
         put_status_number(result, kFront, "pid", static_cast<uint64_t>(hub.front_pid));

@@ -36,9 +36,11 @@ std::string create_table_sql(const Rowset& rowset);
 
 std::string add_column_sql(const Rowset& rowset, const HubColumn& column);
 
-// "pg_stats_tables_20260220", for a day since 1970-01-01.
-std::string partition_name(const Rowset& rowset, int32_t day);
-std::string create_partition_sql(const Rowset& rowset, int32_t day);
+// "pg_stats_tables_20260220", for a day since 1970-01-01; where that name is taken (by a partition
+// that somebody detached to keep it, say) the `number`th: "pg_stats_tables_20260220_2".
+inline constexpr int kPartitionNames = 99;
+std::string partition_name(const Rowset& rowset, int32_t day, int number = 1);
+std::string create_partition_sql(const Rowset& rowset, int32_t day, int number = 1);
 
 // "2026-02-20 00:00:00+00"
 std::string day_text(int32_t day);

@@ -47,6 +47,8 @@ struct HubShared {
     uint64_t snapshots_refused;
     uint64_t rows_stored;
     TimestampTz last_stored;  // 0: none
+    TimestampTz last_busy;    // when pushes were last put off to come again; 0: never
+    char busy_reason[256];    // why
     uint64_t worker_cpu_us;
     uint64_t front_cpu_us;
 

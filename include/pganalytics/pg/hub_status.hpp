@@ -33,6 +33,8 @@ struct HubFacts {
     int32_t console_port = 0;
 };
 void publish_ready(const HubFacts& facts);
+// Pushes were put off for now.
+void publish_busy(std::string_view reason);
 void publish_figures(const IngestTotals& totals, uint64_t worker_cpu_us, uint64_t front_cpu_us,
                      pid_t front_pid, uint64_t front_starts);
 

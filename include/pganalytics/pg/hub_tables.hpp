@@ -44,6 +44,8 @@ class HubTables {
     static bool read_days(std::vector<RowsetTable>& tables, FlatError& error);
     bool make_table(const Rowset& rowset, FlatError& error);
     bool make_partition(const Rowset& rowset, int32_t day, FlatError& error);
+    bool try_partition(const Rowset& rowset, int32_t day, int number, bool& taken,
+                       FlatError& error);
     std::vector<RowsetTable> tables_;
 };
 

@@ -23,7 +23,7 @@ TEST(HubSchema, EveryTableCanBeMade) {
     for (const Rowset& rowset : catalog()) {
         SCOPED_TRACE(hub_table(rowset));
         EXPECT_TRUE(tables.insert(hub_table(rowset)).second);
-        EXPECT_LE(partition_name(rowset, 20504).size(), kLongestName);
+        EXPECT_LE(partition_name(rowset, 20504, kPartitionNames).size(), kLongestName);
         std::set<std::string_view> names;
         for (const HubColumn& column : hub_columns(rowset)) {
             EXPECT_TRUE(names.insert(column.name).second) << column.name;
@@ -64,6 +64,7 @@ TEST(HubSchema, Columns) {
 TEST(HubSchema, Days) {
     const Rowset* cpu = find_rowset("sysstat", "cpu");
     EXPECT_EQ(partition_name(*cpu, 20504), "sysstat_cpu_20260220");
+    EXPECT_EQ(partition_name(*cpu, 20504, 2), "sysstat_cpu_20260220_2");
     EXPECT_EQ(day_text(20504), "2026-02-20 00:00:00+00");
     EXPECT_EQ(day_text(0), "1970-01-01 00:00:00+00");
     EXPECT_EQ(day_text(-1), "1969-12-31 00:00:00+00");
