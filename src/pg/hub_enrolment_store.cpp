@@ -39,6 +39,20 @@ Statement insert_certificate = {
     "   public_key, certificate, not_before, not_after, issued_at)"
     " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, pg_catalog.now())"};
 
+// The front takes eight of one collector. Those that were used, and the oldest (whose use is not
+// told, as it has none before it to end), may be in use now; of the others the newest five stay.
+Statement end_unused = {
+    "UPDATE pganalytics.certificates SET ended_at = pg_catalog.now() WHERE fingerprint IN ("
+    "  SELECT o.fingerprint FROM ("
+    "    SELECT k.fingerprint, k.first_used_at,"
+    "           pg_catalog.row_number() OVER (ORDER BY k.generation, k.issued_at) AS oldest,"
+    "           pg_catalog.row_number() OVER (ORDER BY k.generation DESC, k.issued_at DESC)"
+    "             AS newest"
+    "      FROM pganalytics.certificates k"
+    "     WHERE k.collector_id = $1 AND k.not_after > pg_catalog.now()"
+    "       AND (k.ended_at IS NULL OR k.ended_at > pg_catalog.now())) AS o"
+    "   WHERE o.first_used_at IS NULL AND o.oldest > 1 AND o.newest > 5)"};
+
 Statement use_token = {
     "UPDATE pganalytics.tokens SET used_at = pg_catalog.now(), collector_id = $2, public_key = $3"
     " WHERE digest = $1"};
@@ -140,6 +154,9 @@ void store_certificate(const Register& request, const KeysSignResult& certificat
     arguments.time(certificate.not_before);
     arguments.time(certificate.not_after);
     run_statement(insert_certificate, arguments);
+    Arguments collector;
+    collector.uuid(answer.collector_id);
+    run_statement(end_unused, collector);
     Arguments token;
     token.bytes(request.token_digest);
     token.uuid(answer.collector_id);

@@ -217,6 +217,35 @@ def test_enrolled_again(played_hub: PlayedHub) -> None:
     assert hub.front.register(token_of(hub, "after again"), "after again", b"k")["status"] == 200
 
 
+def test_many_enrolments_without_a_use(played_hub: PlayedHub) -> None:
+    hub = played_hub
+
+    def enrol(number: int) -> dict[str, Any]:
+        answer = hub.front.register(token_of(hub, "many"), "many", f"key {number}".encode())
+        assert (answer["status"], answer["generation"]) == (200, number)
+        return answer
+
+    def fingerprint(answer: dict[str, Any]) -> str:
+        return hashlib.sha256(answer["certificate"].encode()).hexdigest()
+
+    # What the first one does is not told; it may well be in use.
+    answers = [enrol(number) for number in range(1, 13)]
+    fingerprints = [fingerprint(answer) for answer in answers]
+    for number in range(1, 13):
+        seen = states(hub, "many")
+        # What the front takes; see kCertificatesCollector.
+        assert len(seen) <= 8
+        assert set(seen) >= {fingerprints[0], *fingerprints[max(number - 5, 0) : number]}
+    # One that was used stays, however many come after it.
+    collector = answers[0]["collector_id"].bytes
+    hub.front.send(CERTIFICATE_USED, collector + bytes.fromhex(fingerprints[10]))
+    assert set(states(hub, "many")) == set(fingerprints[10:])
+    fingerprints += [fingerprint(enrol(number)) for number in range(13, 23)]
+    for number in range(13, 23):
+        seen = states(hub, "many")
+        assert len(seen) <= 8 and set(seen) >= {fingerprints[10], fingerprints[number - 1]}
+
+
 def test_disabled_collector_is_told_to_the_front(played_hub: PlayedHub) -> None:
     hub = played_hub
     hub.front.register(token_of(hub, "off"), "off", b"k")
