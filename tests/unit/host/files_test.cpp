@@ -143,11 +143,11 @@ TEST_F(FilesTest, SecretsOnlyWhereNobodyElseCouldReadOrWriteThem) {
     ASSERT_EQ(mkfifo((folder_ / "fifo").c_str(), 0600), 0);
     EXPECT_FALSE(secret_taken("fifo"));
     EXPECT_FALSE(secret_taken("missing"));
-    for (const mode_t mode : {0770, 0707, 01777, 0720}) {
+    for (const mode_t mode : {0770U, 0707U, 01777U, 0720U}) {
         chmod(folder_.path().c_str(), mode);
         EXPECT_FALSE(secret_taken("key")) << std::oct << mode;
     }
-    for (const mode_t mode : {0700, 0755, 0550}) {
+    for (const mode_t mode : {0700U, 0755U, 0550U}) {
         chmod(folder_.path().c_str(), mode);
         EXPECT_TRUE(secret_taken("key")) << std::oct << mode;
     }
