@@ -222,7 +222,7 @@ CREATE TABLE pganalytics.audit (
     address text,
     details jsonb
 );
-COMMENT ON TABLE pganalytics.audit IS 'what happened at the hub: enrolments, refusals, conflicts, tables made; rows are only added';
+COMMENT ON TABLE pganalytics.audit IS 'what happened at the hub: enrolments, refusals, conflicts, tables made; kept for a year, or pganalytics.hub_retention if that is longer';
 
 DO LANGUAGE plpgsql $$
 DECLARE

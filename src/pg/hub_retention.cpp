@@ -11,6 +11,7 @@ namespace {
 constexpr int64_t kDayUs = int64_t{86400} * 1000000;
 constexpr int64_t kPieceRows = 5000;
 constexpr int64_t kTokenDays = 30;
+constexpr int64_t kRecordDays = 365;
 
 // The hub's own tables only, whatever else somebody keeps in the schema.
 Statement list_old = {
@@ -36,12 +37,24 @@ Statement delete_tokens = {
     "DELETE FROM pganalytics.tokens WHERE digest IN ("
     "  SELECT digest FROM pganalytics.tokens WHERE expires_at < $1 LIMIT $2)"};
 
+// In the order they came; there is no index on the time, and not all are to be read for each piece.
+Statement delete_audit = {
+    "DELETE FROM pganalytics.audit WHERE id IN ("
+    "  SELECT o.id FROM (SELECT id, at FROM pganalytics.audit ORDER BY id LIMIT $2) AS o"
+    "   WHERE o.at < $1)"};
+
+Statement delete_certificates = {
+    "DELETE FROM pganalytics.certificates WHERE fingerprint IN ("
+    "  SELECT fingerprint FROM pganalytics.certificates"
+    "   WHERE least(ended_at, not_after) < $1 LIMIT $2)"};
+
 }  // namespace
 
 Cutoffs cutoffs(int64_t now, int64_t retention_s) {
     const int64_t kept = retention_s * 1000000;
     const int64_t repeatable = std::min(kept, 31 * kDayUs);
-    return {now - kept - kDayUs, now - repeatable - kDayUs, now - kTokenDays * kDayUs};
+    return {now - kept - kDayUs, now - repeatable - kDayUs, now - kTokenDays * kDayUs,
+            now - std::max(kept, kRecordDays * kDayUs)};
 }
 
 void HubRetention::begin(const Cutoffs& cutoffs) {
@@ -58,9 +71,13 @@ void HubRetention::work(bool& partitions_changed) {
         case Stage::kPartitions:
             return drop_partition(partitions_changed);
         case Stage::kLedger:
-            return delete_rows(Stage::kTokens);
+            return delete_rows(delete_ledger, cutoffs_.ledger, Stage::kTokens);
         case Stage::kTokens:
-            return delete_rows(Stage::kIdle);
+            return delete_rows(delete_tokens, cutoffs_.tokens, Stage::kAudit);
+        case Stage::kAudit:
+            return delete_rows(delete_audit, cutoffs_.records, Stage::kCertificates);
+        case Stage::kCertificates:
+            return delete_rows(delete_certificates, cutoffs_.records, Stage::kIdle);
     }
 }
 
@@ -100,17 +117,16 @@ void HubRetention::drop_partition(bool& partitions_changed) {
     }
 }
 
-void HubRetention::delete_rows(Stage next) {
-    const bool ledger = stage_ == Stage::kLedger;
+void HubRetention::delete_rows(Statement& statement, int64_t before, Stage next) {
     uint64_t deleted = 0;
     FlatError error;
     const bool done = run_in_hub(
         kIngestLimits,
         [&](const HubPlace&) {
             Arguments arguments;
-            arguments.time(ledger ? cutoffs_.ledger : cutoffs_.tokens);
+            arguments.time(before);
             arguments.integer(kPieceRows);
-            deleted = run_statement(ledger ? delete_ledger : delete_tokens, arguments);
+            deleted = run_statement(statement, arguments);
         },
         error);
     if (!done) log_limited(LOG, "retention", "old rows could not be deleted", error.message);

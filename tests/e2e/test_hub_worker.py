@@ -455,6 +455,44 @@ def test_retention(played_hub: PlayedHub) -> None:
     ] == STORED
 
 
+def test_records_are_kept_for_a_year(played_hub: PlayedHub) -> None:
+    hub = played_hub
+    hub.server.execute(
+        "insert into pganalytics.audit (at, event) select now() - make_interval(days => d), 'record'"
+        " from unnest(array[400, 366, 364]) d"
+    )
+    # (days ago: ended, expired)
+    for number, (ended, expires) in enumerate([(366, 340), (None, 366), (364, 340), (None, 364)]):
+        hub.server.execute(
+            "insert into pganalytics.certificates (fingerprint, collector_id, generation, serial,"
+            " public_key, certificate, not_before, issued_at, ended_at, not_after)"
+            " select sha256(%s), %s, 0, 'record ' || %s, '', '', now(), now() - interval '400 days',"
+            " now() - make_interval(days => %s), now() - make_interval(days => %s)",
+            (bytes([number]), hub.collector, number, ended, expires),
+        )
+
+    def left() -> tuple[list[Any], list[Any]]:
+        days = hub.server.query(
+            "select extract(day from now() - at)::int from pganalytics.audit where event = 'record'"
+        )
+        serials = hub.server.query(
+            "select serial from pganalytics.certificates where serial like 'record%' order by 1"
+        )
+        return [day for (day,) in days], [serial for (serial,) in serials]
+
+    hub.server.reload()
+    wait_until(lambda: left() == ([364], ["record 2", "record 3"]), 20, "old records gone")
+    # A longer retention is theirs, too.
+    hub.server.set({"pganalytics.hub_retention": "500d"})
+    hub.server.execute(
+        "insert into pganalytics.audit (at, event) values (now() - interval '450 days', 'record'),"
+        " (now() - interval '550 days', 'record')"
+    )
+    hub.server.reload()
+    wait_until(lambda: left()[0] == [364, 450], 20, "older records gone")
+    hub.server.set({"pganalytics.hub_retention": None})
+
+
 def test_retention_waits_for_a_reader(played_hub: PlayedHub) -> None:
     hub = played_hub
     when = time.time() - 20 * DAY
