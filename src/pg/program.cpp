@@ -1,14 +1,11 @@
 // A program of ours under a worker (see the header). Runs in the collector and hub workers.
 #include "pganalytics/pg/program.hpp"
 
-#include <poll.h>
 #include <sys/epoll.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <csignal>
-#include <ctime>
 #include <system_error>
 #include <utility>
 
@@ -30,7 +27,8 @@ constexpr int64_t kGraceUs = 1 * kSecond;
 constexpr int64_t kGoodRunUs = 10 * kSecond;
 constexpr int64_t kFirstWaitUs = kSecond / 2;
 constexpr int64_t kLongestWaitUs = 30 * kSecond;
-// How often to look where the kernel gives no pidfd.
+// How often to look where the kernel gives no pidfd; and where something is owed, so that the waits
+// this process makes and the time it was away can be told apart.
 constexpr int64_t kLookUs = 1 * kSecond;
 constexpr int64_t kLookEndingUs = kSecond / 10;
 constexpr int64_t kLatenessUs = 1 * kSecond;
@@ -42,12 +40,6 @@ constexpr size_t kReadLimit = 4 * kMaxFrameBytes;
 
 constexpr int kStopMs = 200;
 constexpr int kKillMs = 100;
-
-int64_t now_us() {
-    timespec now{};
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return int64_t{now.tv_sec} * kSecond + now.tv_nsec / 1000;
-}
 
 }  // namespace
 
@@ -66,6 +58,7 @@ struct Program::Run {
     int64_t progress_us = 0;  // when it last took bytes, or had none to take
     bool said_hello = false;
     bool killed = false;
+    bool read_dry = false;  // by the last service(): what was said until then is in the splitter
     std::string killed_because;
     State after_end = State::kWaiting;
     int64_t heartbeat_sent_us = 0;  // of the one not answered; 0: none
@@ -124,7 +117,7 @@ struct Program::Run {
 
     void start() {
         ++starts;
-        said_hello = killed = false;
+        said_hello = killed = read_dry = false;
         killed_because.clear();
         after_end = State::kWaiting;
         heartbeat_sent_us = 0;
@@ -163,7 +156,8 @@ struct Program::Run {
         wait_until_us = clock_us + wait_us;
     }
 
-    // Where this process itself was late (stopped, swapped out), that is not the program's fault.
+    // Where this process itself was late (busy, stopped, swapped out), that is not the program's
+    // fault.
     void forgive(int64_t now) {
         const int64_t late = now - expected_us;
         if (expected_us == 0 || late < kLatenessUs) return;
@@ -203,21 +197,22 @@ struct Program::Run {
         close_link();
         close_pidfd();
         pid = 0;
+        wait_before_next();
         if (!killed_because.empty()) {
             failure = name() + " was killed: " + killed_because;
         } else if (options.restart || end.status != 0) {
             failure = name() + " " + describe_end(end.status);
         }
-        wait_before_next();
     }
 
     void look_after() {
         if (link.is_open() && !link.read_some(kReadLimit)) begin_ending();
+        read_dry = link.buffered() < kReadLimit;
         if (link.malformed()) kill_program("it sent a malformed frame");
         if (link.write_some() > 0) progress_us = clock_us;
         if (link.queued() == 0) arm_write(false);
-        check_limits();
         reap();
+        if (pid != 0) check_limits();
     }
 
     void check_limits() {
@@ -227,20 +222,25 @@ struct Program::Run {
             }
             return;
         }
-        if (state == State::kStarting && clock_us - started_us >= kHelloLimitUs) {
-            return kill_program("it did not say hello within 10 s");
-        }
         if (link.queued() > 0 && clock_us - progress_us >= kStuckUs) {
             return kill_program("it took nothing for 5 s");
         }
-        if (state != State::kRunning) return;
-        if (heartbeat_sent_us != 0) {
-            if (clock_us - heartbeat_sent_us >= kHeartbeatLimitUs) {
-                kill_program("it did not answer for 10 s");
-            }
-        } else if (clock_us >= heartbeat_next_us) {
+        const bool due = heartbeat_sent_us == 0 && clock_us >= heartbeat_next_us;
+        if (state == State::kRunning && due) {
             heartbeat_sent_us = clock_us;
             enqueue(make_frame(Heartbeat{++heartbeat_number}));
+        }
+    }
+
+    // Once all that it said until the last service() has been heard; before that its Hello or its
+    // answer may lie unread while this process was busy with other things.
+    void check_silence() {
+        if (!read_dry) return;
+        if (state == State::kStarting && clock_us - started_us >= kHelloLimitUs) {
+            kill_program("it did not say hello within 10 s");
+        } else if (state == State::kRunning && heartbeat_sent_us != 0 &&
+                   clock_us - heartbeat_sent_us >= kHeartbeatLimitUs) {
+            kill_program("it did not answer for 10 s");
         }
     }
 
@@ -259,11 +259,9 @@ struct Program::Run {
             case State::kRunning:
                 break;
         }
-        int64_t deadline = pidfd < 0 ? clock_us + kLookUs : kNever;
-        if (link.queued() > 0) deadline = std::min(deadline, progress_us + kStuckUs);
-        if (state == State::kStarting) return std::min(deadline, started_us + kHelloLimitUs);
-        return std::min(deadline, heartbeat_sent_us != 0 ? heartbeat_sent_us + kHeartbeatLimitUs
-                                                         : heartbeat_next_us);
+        const bool look =
+            pidfd < 0 || state == State::kStarting || heartbeat_sent_us != 0 || link.queued() > 0;
+        return look ? clock_us + kLookUs : heartbeat_next_us;
     }
 
     // --- frames of the supervision itself
@@ -292,28 +290,6 @@ struct Program::Run {
         }
         heartbeat_sent_us = 0;
         heartbeat_next_us = clock_us + kHeartbeatEveryUs;
-    }
-
-    // --- orderly end
-
-    // Writes `bytes`, then waits for the program's end; false when the time is over.
-    bool wait_end(int limit_ms, std::string_view bytes) {
-        const int64_t deadline = now_us() + int64_t{limit_ms} * 1000;
-        while (true) {
-            if (!bytes.empty() && link.is_open()) {
-                const ssize_t written =
-                    ::send(link.socket(), bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
-                if (written > 0) bytes.remove_prefix(static_cast<size_t>(written));
-                if (bytes.empty()) shutdown(link.socket(), SHUT_WR);
-            }
-            if (reap_program(pid).ended) return true;
-            const int64_t left_ms = (deadline - now_us()) / 1000;
-            if (left_ms <= 0) return false;
-            pollfd waits[2] = {{pidfd, POLLIN, 0},
-                               {bytes.empty() ? -1 : link.socket(), POLLOUT, 0}};
-            // Without a pidfd look each few milliseconds.
-            poll(waits, 2, static_cast<int>(pidfd < 0 ? 5 : left_ms));
-        }
     }
 };
 
@@ -352,6 +328,7 @@ std::optional<Frame> Program::next() {
             return frame;
         }
     }
+    run.check_silence();
     return std::nullopt;
 }
 
@@ -386,9 +363,9 @@ void Program::stop_now() {
     Run& run = *run_;
     if (run.pid == 0) return;
     const std::string farewell = std::string(run.link.rest_of_frame()) + make_frame(Stop{});
-    if (!run.wait_end(kStopMs, farewell)) {
+    if (!end_program(run.pid, run.pidfd, run.link.socket(), farewell, kStopMs)) {
         kill(run.pid, SIGKILL);
-        run.wait_end(kKillMs, {});
+        end_program(run.pid, run.pidfd, -1, {}, kKillMs);
     }
     run.close_link();
     run.close_pidfd();

@@ -5,6 +5,7 @@
 
 #include <fcntl.h>
 #include <linux/close_range.h>
+#include <poll.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -15,6 +16,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdint>
+#include <ctime>
 #include <system_error>
 
 namespace pganalytics::pg {
@@ -94,6 +96,12 @@ pid_t fork_blocked(const ChildPlan& plan) {
     return pid;
 }
 
+int64_t now_ms() {
+    timespec now{};
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return int64_t{now.tv_sec} * 1000 + now.tv_nsec / 1000000;
+}
+
 }  // namespace
 
 StartedProgram start_program(const std::string& path, const std::string& subcommand) {
@@ -141,6 +149,24 @@ ProgramEnd reap_program(pid_t pid) {
     };
     end.cpu_us = micros(usage.ru_utime) + micros(usage.ru_stime);
     return end;
+}
+
+bool end_program(pid_t pid, int pidfd, int socket, std::string_view farewell, int limit_ms) {
+    const int64_t deadline = now_ms() + limit_ms;
+    while (true) {
+        if (!farewell.empty() && socket >= 0) {
+            const ssize_t written =
+                ::send(socket, farewell.data(), farewell.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+            if (written > 0) farewell.remove_prefix(static_cast<size_t>(written));
+            if (farewell.empty()) shutdown(socket, SHUT_WR);
+        }
+        if (reap_program(pid).ended) return true;
+        const int64_t left_ms = deadline - now_ms();
+        if (left_ms <= 0) return false;
+        pollfd waits[2] = {{pidfd, POLLIN, 0}, {farewell.empty() ? -1 : socket, POLLOUT, 0}};
+        // Without a pidfd look each few milliseconds.
+        poll(waits, 2, static_cast<int>(pidfd < 0 ? 5 : left_ms));
+    }
 }
 
 std::string describe_end(int status) {

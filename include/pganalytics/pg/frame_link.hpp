@@ -35,6 +35,7 @@ class FrameLink {
     // Reads until nothing is there or `limit` bytes wait for next(). False at end of file.
     bool read_some(size_t limit);
     std::optional<Frame> next() { return splitter_.next(); }
+    size_t buffered() const { return splitter_.buffered(); }  // bytes that wait for next()
     bool malformed() const { return splitter_.failed(); }
     void forget_input() { splitter_ = FrameSplitter(); }
 

@@ -10,6 +10,8 @@
 //       pidfd, SIGKILL after 1 s) --reaped--> waiting (0 after a run of 10 s or more, else 0.5 s,
 //       1 s, ... 30 s) --> starting
 //   running --nothing taken for 5 s while frames wait, or no heartbeat answer for 10 s--> SIGKILL
+//       (silence is judged when next() has handed out all that was said; time that the worker was
+//       busy elsewhere does not count)
 //   starting --Hello of another version--> mismatched (stays; "restart the server")
 #pragma once
 

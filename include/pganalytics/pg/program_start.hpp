@@ -4,6 +4,7 @@
 #include <sys/types.h>
 
 #include <string>
+#include <string_view>
 
 namespace pganalytics::pg {
 
@@ -20,7 +21,7 @@ struct StartedProgram {
 // errno.
 StartedProgram start_program(const std::string& path, const std::string& subcommand);
 
-// --- helpers for who looks after it; none of them blocks
+// --- helpers for who looks after it; none but end_program() blocks
 
 // Of a descriptor from pidfd_open.
 struct ProgramEnd {
@@ -29,6 +30,10 @@ struct ProgramEnd {
     uint64_t cpu_us = 0;
 };
 ProgramEnd reap_program(pid_t pid);
+
+// Writes `farewell` (with a socket that is not -1), then waits for the program's end and reaps it;
+// false when the time is over. `pidfd` may be -1.
+bool end_program(pid_t pid, int pidfd, int socket, std::string_view farewell, int limit_ms);
 
 // "ended by signal 9", "exited with code 1", "could not be executed: No such file or directory".
 std::string describe_end(int status);

@@ -238,6 +238,81 @@ TEST_F(ProgramTest, OwnLatenessIsForgiven) {
     EXPECT_EQ(program.state(), Program::State::kRunning);
 }
 
+// The worker was busy: the answer has come long ago and lies in the socket.
+TEST_F(ProgramTest, AnswerNotYetReadIsNoSilence) {
+    Program program(peer("plain"));
+    ASSERT_TRUE(serve_until(program, Program::State::kRunning));
+    now_ += 5 * kSecond;
+    program.service(now_);  // heartbeat queued
+    program.service(now_);  // and written
+    pollfd wait = {program.wait_fd(), POLLIN, 0};
+    ASSERT_EQ(poll(&wait, 1, 10000), 1);
+    now_ += 10 * kSecond + kSecond / 2;
+    program.service(now_);
+    EXPECT_EQ(program.state(), Program::State::kRunning);
+    EXPECT_FALSE(program.next());
+    EXPECT_EQ(program.state(), Program::State::kRunning);
+    pass(program, 60 * kSecond);
+    EXPECT_EQ(program.starts(), 1u);
+    EXPECT_EQ(program.take_failure(), "");
+}
+
+// Read, but nobody has asked for frames: punctual all the time, and still no silence.
+TEST_F(ProgramTest, AnswerNotYetHandedOutIsNoSilence) {
+    Program program(peer("plain"));
+    ASSERT_TRUE(serve_until(program, Program::State::kRunning));
+    now_ += 5 * kSecond;
+    for (int i = 0; i < 30; ++i) {
+        program.service(now_);
+        pollfd wait = {program.wait_fd(), POLLIN, 0};
+        poll(&wait, 1, i < 2 ? 10000 : 0);
+        now_ += kSecond / 2;
+    }
+    EXPECT_EQ(program.state(), Program::State::kRunning);
+    EXPECT_FALSE(program.next());
+    EXPECT_EQ(program.state(), Program::State::kRunning);
+    EXPECT_EQ(program.take_failure(), "");
+}
+
+TEST_F(ProgramTest, HelloNotYetReadIsNoSilence) {
+    Program program(peer("plain"));
+    program.service(now_);
+    pollfd wait = {program.wait_fd(), POLLIN, 0};
+    ASSERT_EQ(poll(&wait, 1, 10000), 1);
+    now_ += 10 * kSecond + kSecond / 2;
+    program.service(now_);
+    EXPECT_EQ(program.state(), Program::State::kStarting);
+    EXPECT_FALSE(program.next());
+    EXPECT_EQ(program.state(), Program::State::kRunning);
+}
+
+// What the worker was away for does not count; the rest does.
+TEST_F(ProgramTest, SilentProgramIsKilledAfterLateness) {
+    Program program(peer("deaf"));
+    ASSERT_TRUE(serve_until(program, Program::State::kRunning));
+    pass(program, 5 * kSecond);  // heartbeat sent
+    now_ += 60 * kSecond;
+    program.service(now_);
+    EXPECT_FALSE(program.next());
+    EXPECT_EQ(program.state(), Program::State::kRunning);
+    pass(program, 8 * kSecond);
+    EXPECT_EQ(program.state(), Program::State::kRunning);
+    pass(program, 2 * kSecond);
+    EXPECT_NE(failure_of(program).find("did not answer for 10 s"), std::string::npos);
+}
+
+// A worker that is late again and again still gets rid of it.
+TEST_F(ProgramTest, SilentProgramIsKilledByABusyWorker) {
+    Program program(peer("deaf"));
+    ASSERT_TRUE(serve_until(program, Program::State::kRunning));
+    pass(program, 5 * kSecond);
+    for (int i = 0; i < 20 && program.state() == Program::State::kRunning; ++i) {
+        program.service(now_ += 12 * kSecond);
+        while (program.next()) continue;
+    }
+    EXPECT_NE(failure_of(program).find("did not answer for 10 s"), std::string::npos);
+}
+
 TEST_F(ProgramTest, MuteProgramIsKilled) {
     Program program(peer("mute"));
     program.service(now_);
