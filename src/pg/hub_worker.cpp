@@ -3,6 +3,7 @@
 
 #include <sys/epoll.h>
 
+#include "pganalytics/pg/guard.hpp"
 #include "pganalytics/pg/hub_stages.hpp"
 #include "pganalytics/pg/hub_status.hpp"
 #include "pganalytics/pg/log.hpp"
@@ -47,7 +48,7 @@ constexpr SessionSetting kSession[] = {
 };
 
 void on_exit(int, Datum) {
-    if (stages != nullptr) stages->stop_now();
+    if (stages != nullptr) guarded_or(0, [] { return stages->stop_now(), 0; });
     publish_gone();
 }
 
