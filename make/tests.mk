@@ -9,9 +9,10 @@ unit_flags := -std=c++20 -O1 -g $(WARNINGS) $(CXX_QUIRKS) -Iinclude -Itests/unit
     -D_GLIBCXX_ASSERTIONS $(PREFIX_MAP)
 unit_compile = $(CXX) $(unit_flags) $(CXXFLAGS) $(EXTRA_CXXFLAGS)
 
-# Supervision of programs calls nothing of PostgreSQL, so it can be tested here.
+# Supervision of programs, and what the hub worker takes from its front, call nothing of PostgreSQL,
+# so they can be tested here.
 unit_library_sources := $(wildcard $(UNIT_LAYERS:%=src/%/*.cpp) src/pg/program.cpp \
-    src/pg/program_start.cpp src/pg/frame_link.cpp)
+    src/pg/program_start.cpp src/pg/frame_link.cpp src/pg/hub_pushes.cpp)
 unit_library_objects := $(patsubst src/%.cpp,$(unit_dir)/src/%.o,$(unit_library_sources))
 unit_library := $(unit_dir)/libpganalytics.a
 unit_sources := $(wildcard tests/unit/*/*.cpp)

@@ -36,7 +36,9 @@ class Collector {
     }
 
   private:
+    void recover();
     int serve_program(int64_t now_us);
+    void fail_requests();
     void on_frame(const Frame& frame);
     void brief();
     void take_requests();
@@ -56,6 +58,7 @@ class Collector {
     std::string failure_;                 // of the program, the last
     int64_t cycle_due_us_ = 0;            // of the next scheduled one; 0: at once
     int interval_ms_ = 0;                 // the due time was counted with
+    bool in_step_ = false;                // when one begins: an exception ended the last
 };
 
 // Made in run_collector(), before any PostgreSQL call that could raise; never destroyed.
@@ -73,11 +76,7 @@ int Collector::serve_program(int64_t now_us) {
         copy_text(figures_.program_failure, failure);
         failure_ = std::move(failure);
         cycle_.program_lost();
-        requests_.fail_all(make_error(sqlstate::kObjectNotReady,
-                                      "the program ended while the request was worked on", failure_,
-                                      "Try again; it is started anew."));
-        new_requests_.clear();
-        cycle_requests_.clear();
+        fail_requests();
     }
     if (program_.take_started()) {
         briefing_.forget_sent();
@@ -85,6 +84,22 @@ int Collector::serve_program(int64_t now_us) {
         cycle_due_us_ = 0;
     }
     return wait_ms;
+}
+
+void Collector::fail_requests() {
+    requests_.fail_all(make_error(sqlstate::kObjectNotReady,
+                                  "the program ended while the request was worked on", failure_,
+                                  "Try again; it is started anew."));
+    new_requests_.clear();
+    cycle_requests_.clear();
+}
+
+// Of what it said, and of what it is told, something may be lost: it starts anew.
+void Collector::recover() {
+    program_.reject("the collector lost a part of what was said");
+    briefing_.settings_reloaded();
+    cycle_.program_lost();
+    fail_requests();
 }
 
 void Collector::on_frame(const Frame& frame) {
@@ -229,6 +244,8 @@ void Collector::publish() {
 }
 
 int Collector::step(const Wakeup& wakeup) {
+    if (in_step_) recover();
+    in_step_ = true;
     if (wakeup.reloaded) briefing_.settings_reloaded();
     const int64_t now_us = monotonic_us();
     int wait_ms = serve_program(now_us);
@@ -240,6 +257,7 @@ int Collector::step(const Wakeup& wakeup) {
     brief();
     requests_.pump();
     publish();
+    in_step_ = false;
     const int64_t cycle_wait_us = std::max<int64_t>(next_cycle_us() - now_us, 0);
     if (cycle_wait_us < int64_t{wait_ms} * 1000) {
         wait_ms = static_cast<int>((cycle_wait_us + 999) / 1000);

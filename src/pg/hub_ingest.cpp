@@ -137,7 +137,7 @@ PushResult result_of(const Push& push, const Verdict& verdict) {
 void HubIngest::prepare(const std::vector<Push>& pushes, std::string& failure) {
     ready_.assign(pushes.size(), true);
     for (size_t i = 0; i < pushes.size(); ++i) {
-        if (pushes[i].outdated) ready_[i] = false;
+        if (pushes[i].again) ready_[i] = false;
         for (const PushedRows& rows : pushes[i].rowsets) {
             FlatError error;
             if (!ready_[i] || tables_.prepare(rows.rowset, rows.facts.days, error)) continue;

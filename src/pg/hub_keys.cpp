@@ -98,9 +98,10 @@ void HubKeys::take_frames(int64_t now_us) {
 }
 
 void HubKeys::finish(Answer answer) {
+    // First what may fail: who asked waits for it.
+    answers_.push_back(std::move(answer));
     answered_ = true;
     questions_.pop_front();
-    answers_.push_back(std::move(answer));
 }
 
 std::optional<HubKeys::Answer> HubKeys::take_answer() {

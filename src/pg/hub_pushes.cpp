@@ -23,6 +23,13 @@ void refuse(Push& push, std::string why) {
     push.bytes = 0;
 }
 
+// Nothing is wrong with it; it is to be sent again.
+void put_off(Push& push) {
+    push.again = true;
+    push.rowsets.clear();
+    push.bytes = 0;
+}
+
 }  // namespace
 
 bool HubPushes::begin(PushBegin begin) {
@@ -43,10 +50,11 @@ bool HubPushes::rows(PushRows rows) {
     const size_t fields = rules_.fields(rows.rowset);
     if (fields == 0) return false;
     // The rest of a push that is lost already.
-    if (!push.refusal.empty() || push.outdated || rows.rows.empty()) return true;
+    if (!push.refusal.empty() || push.again) return true;
+    if (rows.rows.empty() && rows.count == 0) return true;
+    // Also rows made for columns announced before.
     if (copy_field_count(rows.rows) != fields) {
-        push.outdated = true;
-        push.rowsets.clear();
+        put_off(push);
         return true;
     }
     push.bytes += rows.rows.size();
@@ -55,18 +63,25 @@ bool HubPushes::rows(PushRows rows) {
         return true;
     }
     PushedRows& kept = rows_of(push, rows.rowset);
+    const uint64_t before = kept.facts.rows;
     const Status walked =
         walk_copy_rows(rows.rows, {fields, push.begin.collector_id, rules_.window()}, kept.facts);
     if (!walked) {
         refuse(push, walked.error().message);
         return true;
     }
+    if (kept.facts.rows - before != rows.count) {
+        put_off(push);
+        return true;
+    }
+    push.rows += rows.count;
     kept.chunks.push_back(std::move(rows.rows));
     return true;
 }
 
 bool HubPushes::end(const PushEnd& end) {
     if (!open_ || open_->begin.number != end.number) return false;
+    if (open_->refusal.empty() && open_->rows != end.rows) put_off(*open_);
     ready_bytes_ += open_->bytes;
     ready_.push_back(std::move(*open_));
     open_.reset();

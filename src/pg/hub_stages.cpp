@@ -48,6 +48,8 @@ HubStages::HubStages(int poll, const std::string& program)
 int HubStages::step(const Wakeup& wakeup) {
     now_us_ = monotonic_us();
     more_to_do_ = false;
+    if (in_step_) recover();
+    in_step_ = true;
     if (wakeup.reloaded) {
         read_settings();
         // Files, names and retention may be others; while serving, the files of before stay in use
@@ -63,9 +65,17 @@ int HubStages::step(const Wakeup& wakeup) {
     if (stage_ == Stage::kTables && now_us_ >= due_us_) make_tables();
     if (stage_ == Stage::kServing) serve();
     publish_figures(ingest_.totals(), own_cpu_us(), front_.cpu_us(), front_.pid(), front_.starts());
+    in_step_ = false;
     if (more_to_do_) return 0;
     // Due work of our own comes each second at the latest; the programs may want less.
     return std::min({keys_ms, front_ms, 1000});
+}
+
+// The front waits for answers, and of what it said something may be lost: it starts anew.
+void HubStages::recover() {
+    read_settings();
+    front_.reject("the hub worker lost what it said");
+    forget_front();
 }
 
 void HubStages::stop_now() {

@@ -294,6 +294,7 @@ std::string PushFrames::frame(uint16_t rowset, size_t count) {
     out.text(encoder_.rows());
     out.patch_u32(0, static_cast<uint32_t>(out.size() - sizeof(uint32_t)));
     encoder_.clear();
+    rows_ += count;
     return out.take();
 }
 

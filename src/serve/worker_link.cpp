@@ -131,7 +131,7 @@ void WorkerLink::pump() {
         } else if (std::optional<std::string> frame = job.frames->next()) {
             socket_.send(*std::move(frame));
         } else {
-            socket_.send_message(PushEnd{job.begin.number});
+            socket_.send_message(PushEnd{job.begin.number, job.frames->rows()});
             job.frames.reset();
             job.slot.reset();
             to_send_.pop_front();

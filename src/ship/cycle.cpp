@@ -38,7 +38,7 @@ void Cycle::start(const RowsetShape& shape, uint32_t datid, std::string datname,
     datname_ = std::move(datname);
     time_ = time;
     malformed_ = false;
-    not_taken_ = 0;
+    received_ = not_taken_ = 0;
     skipped_ = !wanted(*shape.rowset);
     if (skipped_) return;
     const RowsetGroup group{shape.number, datid};
@@ -60,7 +60,10 @@ Status Cycle::rows(std::string_view rows) {
     if (skipped_ || malformed_) return {};
     RowReader reader(rows);
     std::string_view body;
-    while (reader.next(body) && !malformed_) add_row(body);
+    while (!malformed_ && reader.next(body)) {
+        ++received_;
+        add_row(body);
+    }
     malformed_ = malformed_ || !reader.ok();
     return {};
 }
@@ -81,7 +84,10 @@ Status Cycle::end_rowset(const RowsetEnd& end) {
     report.elapsed_us = end.elapsed_us;
     if (!end.sqlstate.empty() || !end.message.empty())
         report.error = end.message + " (" + end.sqlstate + ")";
-    finish(end.complete, std::move(report));
+    // A frame of rows can get lost where memory is short; what was in it is not gone for that.
+    const bool lost = !skipped_ && !malformed_ && received_ != end.rows;
+    if (lost && report.error.empty()) report.error = "rows were lost on their way";
+    finish(end.complete && !lost, std::move(report));
     return {};
 }
 

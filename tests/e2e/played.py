@@ -241,6 +241,9 @@ class Front(Program):
         )
         push.chunks.append((rowset, len(rows), data))
 
+    def end(self, push: Push) -> bytes:
+        return frame(PUSH_END, varint(push.number) + varint(sum(count for _, count, _ in push.chunks)))
+
     def push(self, *pushes: Push) -> None:
         """In one piece, so that the worker finds them all at once."""
         parts = []
@@ -249,7 +252,7 @@ class Front(Program):
             for rowset, count, data in push.chunks:
                 head = varint(push.number) + varint(rowset) + varint(count)
                 parts.append(frame(PUSH_ROWS, head + text(data)))
-            parts.append(frame(PUSH_END, varint(push.number)))
+            parts.append(self.end(push))
         self.write(b"".join(parts))
 
     def result(self, deadline: float = 15) -> dict[str, Any]:

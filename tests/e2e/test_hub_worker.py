@@ -250,13 +250,35 @@ def test_rows_for_other_columns_come_again(played_hub: PlayedHub) -> None:
     assert ledger(hub, push) == 0
 
 
+def test_a_push_that_lost_rows_comes_again(played_hub: PlayedHub) -> None:
+    hub = played_hub
+    push = push_of(hub, [database_row(5, "first"), database_row(6, "second")])
+    rowset = push.chunks[0][0]
+    hub.front.add_rows(push, rowset, [database_row(7, "third")], time.time())
+    (_, _, first), (_, _, second) = push.chunks
+
+    def sent(rows: list[tuple[int, bytes]], total: int) -> dict[str, Any]:
+        head = varint(push.number) + varint(rowset)
+        frames = [frame(PUSH_ROWS, head + varint(count) + text(data)) for count, data in rows]
+        end = frame(PUSH_END, varint(push.number) + varint(total))
+        hub.front.write(frame(PUSH_BEGIN, push.begin()) + b"".join(frames) + end)
+        return hub.front.result()
+
+    for rows in [[(2, first)], [(1, second)], [(1, first), (1, second)], [(3, first), (0, second)], []]:
+        result = sent(rows, 3)
+        assert (result["outcome"], result["retry_after"] > 0) == (BUSY, True), rows
+    assert ledger(hub, push) == 0
+    result = sent([(2, first), (1, second)], 3)
+    assert (result["outcome"], result["inserted"]) == (STORED, 3)
+
+
 # --- a front that breaks the protocol is replaced; the worker goes on
 
 
 @pytest.mark.parametrize(
     "bytes_of",
     [
-        lambda push: frame(PUSH_END, varint(1)),
+        lambda push: frame(PUSH_END, varint(1) + varint(0)),
         lambda push: frame(PUSH_BEGIN, push.begin())
         + frame(PUSH_ROWS, varint(push.number) + varint(60000) + varint(1) + text(b"x")),
         lambda push: frame(PUSH_BEGIN, push.begin()[:-1]),

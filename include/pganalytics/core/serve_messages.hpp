@@ -139,8 +139,8 @@ struct PushBegin {
     }
 };
 
-// `rows` is binary COPY data without header and trailer: whole rows, each with the fields of the
-// rowset's ServeTarget.
+// `rows` is binary COPY data without header and trailer: `count` whole rows, each with the fields
+// of the rowset's ServeTarget.
 struct PushRows {
     static constexpr FrameType kType = FrameType::kPushRows;
     uint64_t number = 0;
@@ -155,7 +155,8 @@ struct PushRows {
 struct PushEnd {
     static constexpr FrameType kType = FrameType::kPushEnd;
     uint64_t number = 0;
-    static void fields(auto& self, auto& codec) { codec(self.number); }
+    uint64_t rows = 0;  // of all its PushRows: a push that lost some on its way is not stored
+    static void fields(auto& self, auto& codec) { codec(self.number, self.rows); }
 };
 
 enum class PushOutcome : uint8_t {

@@ -21,9 +21,11 @@ struct PushedRows {
 struct Push {
     PushBegin begin;
     std::vector<PushedRows> rowsets;
+    uint64_t rows = 0;
     size_t bytes = 0;
-    std::string refusal;    // its rows break a rule: it can never be stored
-    bool outdated = false;  // its rows were made for columns announced before: to be sent again
+    std::string refusal;  // its rows break a rule: it can never be stored
+    // To be sent again: some were lost on their way here, or made for columns announced before.
+    bool again = false;
 };
 
 // What incoming rows are held against.

@@ -35,6 +35,7 @@ class HubStages : public PushRules {
     enum class Stage : uint8_t { kWaiting, kFiles, kTables, kServing };
 
     // --- stages (hub_stages.cpp)
+    void recover();
     void look_for_extension();
     void ask_for_files();
     void take_files(const HubKeys::Answer& answer);
@@ -60,6 +61,7 @@ class HubStages : public PushRules {
 
     int64_t now_us_ = 0;
     bool more_to_do_ = false;
+    bool in_step_ = false;  // when one begins: an exception ended the last
     Stage stage_ = Stage::kWaiting;
     int64_t due_us_ = 0;  // of the stage's next try
     int tries_ = 0;       // of the files, in a row

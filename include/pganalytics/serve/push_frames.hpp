@@ -39,6 +39,8 @@ class PushFrames {
 
     // The next PushRows frame; empty: that was all.
     std::optional<std::string> next();
+    // Rows in the frames made so far.
+    uint64_t rows() const { return rows_; }
 
     const Push& push() const { return push_; }
 
@@ -79,6 +81,7 @@ class PushFrames {
     std::vector<std::optional<int64_t>> entry_times_;  // empty: too old
     uint64_t too_old_ = 0;
     uint64_t future_ = 0;
+    uint64_t rows_ = 0;
     size_t bytes_at_most_ = 0;
     Cursor rows_at_;
     Cursor gone_at_;

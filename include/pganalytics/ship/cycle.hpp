@@ -105,7 +105,8 @@ class Cycle {
     int64_t time_ = 0;
     bool skipped_ = false;  // counted only
     bool malformed_ = false;
-    uint64_t not_taken_ = 0;  // rows beyond the limit
+    uint64_t received_ = 0;   // rows
+    uint64_t not_taken_ = 0;  // of these, beyond the limit
 };
 
 }  // namespace pganalytics::ship

@@ -219,6 +219,14 @@ def push_rows(message: bytes) -> dict[str, Any]:
     return rows
 
 
+def push_end(message: bytes) -> tuple[int, int]:
+    """Number, and the rows of all its frames."""
+    reader = Reader(message)
+    end = reader.varint(), reader.varint()
+    reader.done()
+    return end
+
+
 def register(message: bytes) -> dict[str, Any]:
     reader = Reader(message)
     request = {

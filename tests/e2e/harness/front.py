@@ -267,7 +267,9 @@ class Front:
             assert len(payload) <= 1 << 20
             self.partial[rows["number"]].rows.append(rows)
         elif kind == frames.PUSH_END:
-            push = self.partial.pop(frames.Reader(payload).varint())
+            number, total = frames.push_end(payload)
+            push = self.partial.pop(number)
+            assert sum(rows["count"] for rows in push.rows) == total
             self.pushes.append(push)
             if (answer := self.on_push(push)) is not None:
                 self.send(frames.PUSH_RESULT, answer)

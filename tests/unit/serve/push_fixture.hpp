@@ -120,6 +120,7 @@ inline std::vector<Row> rows_of(PushFrames& frames) {
                                        message->rows);
         EXPECT_EQ(more.size(), message->count);
         rows.insert(rows.end(), more.begin(), more.end());
+        EXPECT_EQ(frames.rows(), rows.size());
     }
     return rows;
 }
