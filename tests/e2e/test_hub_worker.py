@@ -300,6 +300,33 @@ def test_front_that_breaks_the_protocol(
     assert hub.server.workers()["pganalytics hub"] == [worker]
 
 
+def memory_size(pid: int) -> int:
+    with open(f"/proc/{pid}/statm", encoding="ascii") as file:
+        return int(file.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+
+
+# What it had taken of the push is lost, and the front would wait for an answer.
+@pytest.mark.time_limit(60)
+def test_a_worker_out_of_memory_replaces_the_front(played_hub: PlayedHub, played: Played) -> None:
+    hub = played_hub
+    (worker,) = hub.server.workers()["pganalytics hub"]
+    assert hub.front.store(push_of(hub, [database_row(5, "before")]))["outcome"] == STORED
+    push = push_of(hub, [database_row(5, "long" * 50_000)])
+    (rowset, count, data) = push.chunks[0]
+    rows = frame(PUSH_ROWS, varint(push.number) + varint(rowset) + varint(count) + text(data))
+    limit = ["prlimit", "--pid", worker]
+    played.run([*limit, f"--as={memory_size(worker) + (4 << 20)}:"])
+    try:
+        hub.front.connection.sendall(frame(PUSH_BEGIN, push.begin()) + rows * 200)
+    except OSError:
+        pass
+    assert hub.front.ended.wait(15)
+    played.run([*limit, "--as=unlimited:"])
+    hub.front = played.front(40).open()
+    assert hub.front.store(push_of(hub, [database_row(5, "after")]))["outcome"] == STORED
+    assert hub.server.workers()["pganalytics hub"] == [worker]
+
+
 # --- tables and partitions
 
 
