@@ -4,12 +4,15 @@
 #include "pganalytics/core/catalog.hpp"
 #include "pganalytics/pg/hub_copy.hpp"
 #include "pganalytics/pg/hub_ledger.hpp"
+#include "pganalytics/pg/log.hpp"
 
 namespace pganalytics::pg {
 
 namespace {
 
 constexpr uint32_t kRetryAfterSeconds = 5;
+// Full groups in a row before larger ones are tried again: one that is too large costs 10 s.
+constexpr size_t kCalmGroups = 8;
 
 // More subtransactions than these in one transaction no longer fit the cache other sessions look
 // into.
@@ -162,7 +165,7 @@ bool HubIngest::store_together(const std::vector<Push>& pushes, FlatError& error
 }
 
 bool HubIngest::store_one_by_one(const std::vector<Push>& pushes, std::string& failure,
-                                 FlatError& error) {
+                                 size_t& settled, FlatError& error) {
     FlatError last;
     verdicts_.assign(pushes.size(), Verdict{});
     const bool done = run_in_hub(
@@ -179,21 +182,23 @@ bool HubIngest::store_one_by_one(const std::vector<Push>& pushes, std::string& f
                 if (stored) continue;
                 refuse_alone(pushes[i], its_error, verdicts_[i]);
                 if (!blames_push(its_error)) last = its_error;
-                // The transaction's time is over: what is stored is kept, the rest comes again.
-                if (its_error.code == ERRCODE_QUERY_CANCELED) break;
+                if (its_error.code != ERRCODE_QUERY_CANCELED) continue;
+                // The transaction's time is over: what is stored is kept, the rest comes later.
+                if (pushes.size() > 1) settled = i;
+                break;
             }
         },
         error);
-    if (last.code != 0) failure = last.message;
+    if (last.code != 0 && settled == pushes.size()) failure = last.message;
     return done;
 }
 
-void HubIngest::count() {
-    for (const Verdict& verdict : verdicts_) {
-        switch (verdict.outcome) {
+void HubIngest::count(size_t settled) {
+    for (size_t i = 0; i < settled; ++i) {
+        switch (verdicts_[i].outcome) {
             case PushOutcome::kStored:
                 ++totals_.stored;
-                totals_.rows += verdict.rows;
+                totals_.rows += verdicts_[i].rows;
                 break;
             case PushOutcome::kDuplicate:
                 ++totals_.duplicates;
@@ -208,10 +213,13 @@ void HubIngest::count() {
     }
 }
 
-std::vector<PushResult> HubIngest::store(const std::vector<Push>& pushes, std::string& failure) {
+size_t HubIngest::store(const std::vector<Push>& pushes, std::string& failure) {
     FlatError error;
+    size_t settled = pushes.size();
     prepare(pushes, failure);
     bool done = store_together(pushes, error);
+    // What fits alone must not be kept out for ever by those that come along with it.
+    if (!done && error.code == ERRCODE_QUERY_CANCELED && pushes.size() > 1) return 0;
     if (!done && !worth_retrying(error)) {
         // One of them is bad, or a table's trigger does not like it; or a table is not what it was,
         // which a second look finds.
@@ -219,20 +227,57 @@ std::vector<PushResult> HubIngest::store(const std::vector<Push>& pushes, std::s
         done = tables_.load(error);
         if (done) {
             prepare(pushes, failure);
-            done = store_one_by_one(pushes, failure, error);
+            done = store_one_by_one(pushes, failure, settled, error);
         }
     }
     if (!done) {
         failure = error.message;
         verdicts_.assign(pushes.size(), Verdict{});
+        settled = pushes.size();
     }
     // Somebody may have changed a table: what is not as remembered is found before the next time.
     FlatError ignored;
     if (!failure.empty() && !tables_.load(ignored)) failure = ignored.message;
-    count();
+    return settled;
+}
+
+void HubIngest::adapt(size_t tried, size_t settled) {
+    if (settled < tried) {
+        alone_ = tried - settled;
+        group_ = std::max<size_t>(tried / 2, 1);
+        calm_ = 0;
+        log_limited(LOG, "hub storing together",
+                    "pushes take too long together and are stored one by one");
+    } else if (alone_ > 0) {
+        --alone_;
+    } else if (tried == group_ && ++calm_ >= kCalmGroups) {
+        group_ = std::min(group_ * 2, HubPushes::kReadyPushes);
+        calm_ = 0;
+    }
+}
+
+void HubIngest::add(std::vector<Push> pushes) {
+    for (Push& push : pushes) waiting_.push_back(std::move(push));
+}
+
+void HubIngest::clear() {
+    waiting_.clear();
+    alone_ = 0;
+}
+
+std::vector<PushResult> HubIngest::step(std::string& failure) {
+    std::vector<Push> pushes;
+    const size_t most = alone_ > 0 ? 1 : group_;
+    while (pushes.size() < most && !waiting_.empty()) {
+        pushes.push_back(std::move(waiting_.front()));
+        waiting_.pop_front();
+    }
+    const size_t settled = store(pushes, failure);
+    adapt(pushes.size(), settled);
+    count(settled);
     std::vector<PushResult> results;
-    for (size_t i = 0; i < pushes.size(); ++i)
-        results.push_back(result_of(pushes[i], verdicts_[i]));
+    for (size_t i = 0; i < settled; ++i) results.push_back(result_of(pushes[i], verdicts_[i]));
+    for (size_t i = pushes.size(); i > settled; --i) waiting_.push_front(std::move(pushes[i - 1]));
     return results;
 }
 

@@ -91,7 +91,8 @@ void HubStages::serve() {
     front_.set_health(health);
     front_.start();
     take_frames();
-    if (!pushes_.empty()) store_pushes();
+    if (ingest_.empty() && !pushes_.empty()) ingest_.add(pushes_.take_ready());
+    if (!ingest_.empty()) store_pushes();
     use_certificates();
     if (stage_ != Stage::kServing) return;
     answer_own_collector();
@@ -117,6 +118,7 @@ void HubStages::tell_front() {
 void HubStages::forget_front() {
     front_.take_ended();
     pushes_.clear();
+    ingest_.clear();
     enrolment_.clear();
     listening_ = false;
 }
@@ -187,9 +189,9 @@ bool HubStages::take_listening(const Frame& frame) {
 
 void HubStages::store_pushes() {
     pgstat_report_activity(STATE_RUNNING, "storing");
-    const std::vector<Push> pushes = pushes_.take_ready();
     std::string failure;
-    for (const PushResult& result : ingest_.store(pushes, failure)) front_.send(result);
+    for (const PushResult& result : ingest_.step(failure)) front_.send(result);
+    more_to_do_ = more_to_do_ || !ingest_.empty();
     pgstat_report_activity(STATE_IDLE, nullptr);
     report_statistics();
     healthy_ = failure.empty();
