@@ -12,6 +12,7 @@
 // - Temporary relations are left out: they come and go with sessions, their names and identifiers
 //   say nothing a minute later, and each would be a new series in the hub.
 #include "catalog_parts.hpp"
+#include "pganalytics/core/relation_expressions.hpp"
 
 namespace pganalytics::parts {
 
@@ -242,7 +243,6 @@ WHERE c.relkind OPERATOR(pg_catalog.=) ANY ('{r,i,t,m,p,I,f}'::pg_catalog."char"
      since(13)},
 };
 
-// Block numbers have 32 bits, the catalog's columns are signed.
 constexpr Column kRelations[] = {
     key("datid", kOid, kThisDatabase, "OID of the database"),
     key("relid", kOid, "c.oid", "OID of the relation"),
@@ -259,47 +259,28 @@ constexpr Column kRelations[] = {
     label("amname", kText, "a.amname::pg_catalog.text", "access method"),
     label("reltablespace", kOid, "c.reltablespace",
           "OID of the tablespace; 0 for the database's own"),
-    label("relfilenode", kOid,
-          "CASE WHEN c.relfilenode OPERATOR(pg_catalog.<>) 0::pg_catalog.oid THEN c.relfilenode"
-          " ELSE pg_catalog.pg_relation_filenode(c.oid) END",
-          "name of its file; null without storage"),
-    gauge("relpages", kInt64, "pages",
-          "CASE WHEN c.relkind OPERATOR(pg_catalog.<>) ALL ('{p,I}'::pg_catalog.\"char\"[])"
-          " THEN c.relpages::pg_catalog.int8 OPERATOR(pg_catalog.&) 4294967295 END",
+    label("relfilenode", kOid, kRelationFilenode, "name of its file; null without storage"),
+    gauge("relpages", kInt64, "pages", kRelationPages,
           "size at the last vacuum, analyze or index build; null without storage"),
     gauge("reltuples", kFloat64, "rows",
           "CASE WHEN c.reltuples OPERATOR(pg_catalog.<>) 0::pg_catalog.float4"
           " OR c.relpages OPERATOR(pg_catalog.<>) 0 THEN c.reltuples::pg_catalog.float8 END",
           "live rows at that time, estimated; null where unknown (before 14 also where empty)",
           until(13)),
-    gauge("reltuples", kFloat64, "rows",
-          "CASE WHEN c.reltuples OPERATOR(pg_catalog.>=) 0::pg_catalog.float4"
-          " THEN c.reltuples::pg_catalog.float8 END",
+    gauge("reltuples", kFloat64, "rows", kRelationTuples,
           "live rows at that time, estimated; null where unknown (before 14 also where empty)",
           since(14)),
-    gauge("relallvisible", kInt64, "pages",
-          "CASE WHEN c.relkind OPERATOR(pg_catalog.=) ANY ('{r,t,m}'::pg_catalog.\"char\"[])"
-          " THEN c.relallvisible::pg_catalog.int8 OPERATOR(pg_catalog.&) 4294967295 END",
-          "pages whose rows everybody sees"),
-    gauge("relallfrozen", kInt64, "pages",
-          "CASE WHEN c.relkind OPERATOR(pg_catalog.=) ANY ('{r,t,m}'::pg_catalog.\"char\"[])"
-          " THEN c.relallfrozen::pg_catalog.int8 OPERATOR(pg_catalog.&) 4294967295 END",
-          "pages that are frozen whole", since(18)),
+    gauge("relallvisible", kInt64, "pages", kRelationAllVisible, "pages whose rows everybody sees"),
+    gauge("relallfrozen", kInt64, "pages", kRelationAllFrozen, "pages that are frozen whole",
+          since(18)),
     gauge(
-        "relfrozenxid", kInt64, "",
-        "CASE WHEN c.relfrozenxid OPERATOR(pg_catalog.<>) '0'::pg_catalog.xid"
-        " THEN c.relfrozenxid::pg_catalog.text::pg_catalog.int8 END",
+        "relfrozenxid", kInt64, "", kRelationFrozenXid,
         "transaction ids before it are frozen in the table; subtract it from the lower 32 bits of "
         "pg_stats.server next_xid for the age"),
-    gauge("relminmxid", kInt64, "",
-          "CASE WHEN c.relminmxid OPERATOR(pg_catalog.<>) '0'::pg_catalog.xid"
-          " THEN c.relminmxid::pg_catalog.text::pg_catalog.int8 END",
+    gauge("relminmxid", kInt64, "", kRelationMinMultixact,
           "multixact ids before it are replaced in the table; subtract it from pg_stats.server "
           "next_multixact_id for the age"),
-    label("reltoastrelid", kOid,
-          "CASE WHEN c.reltoastrelid OPERATOR(pg_catalog.<>) 0::pg_catalog.oid"
-          " THEN c.reltoastrelid END",
-          "OID of its TOAST table"),
+    label("reltoastrelid", kOid, kRelationToast, "OID of its TOAST table"),
     label("relispartition", kBool, "c.relispartition", "whether it is a partition"),
     label("inhparent", kOid, "h.inhparent", "OID of what it is a partition of"),
     label("relispopulated", kBool, "c.relispopulated",

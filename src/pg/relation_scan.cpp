@@ -4,201 +4,52 @@
 
 #include <algorithm>
 
-#include "pganalytics/pg/compat_relation_counters.hpp"
-
 extern "C" {
-#include "access/genam.h"
-#include "access/table.h"
-#include "catalog/pg_class.h"
-#include "catalog/pg_index.h"
+#include "catalog/pg_am.h"
+#include "catalog/pg_database.h"
 #include "catalog/pg_namespace.h"
 #include "executor/tuptable.h"
-#include "utils/acl.h"
-#include "utils/rel.h"
-#include "utils/snapmgr.h"
-#include "utils/syscache.h"
 }
 
 namespace pganalytics::pg {
 
 namespace {
 
-using Source = RelationField::Source;
-
-// --- which columns
-
-struct KnownField {
-    std::string_view sql;
-    Source source;
-    Oid type;
+struct KnownRowset {
+    const char* name;
+    const char* kinds;
+    bool only_indexes;
 };
-constexpr KnownField kKnownFields[] = {
-    {kThisDatabase, Source::kDatabase, OIDOID},
-    {"c.oid", Source::kRelation, OIDOID},
-    {"x.indrelid", Source::kTable, OIDOID},
-    {"n.nspname::pg_catalog.text", Source::kSchema, NAMEOID},
-    {"c.relname::pg_catalog.text", Source::kName, NAMEOID},
+constexpr KnownRowset kKnownRowsets[] = {
+    {"tables", "rtmp", false},
+    {"indexes", "i", true},
+    {"relations", "ritmpIf", false},
 };
 
-Oid type_of(const RelationCounter& counter) {
-    switch (counter.type) {
-        case ColumnType::kTimestamp:
-            return TIMESTAMPTZOID;
-        case ColumnType::kFloat64:
-            return FLOAT8OID;
-        default:
-            return INT8OID;
-    }
-}
+// What the pass has at hand beside the row.
+struct Joins {
+    CatalogLinks indexes;
+    CatalogLinks partitions;
+    CatalogNames schemas;
+    CatalogNames methods;
+};
 
-bool find_field(const Column& column, RelationField& field) {
-    for (const KnownField& known : kKnownFields) {
-        if (known.sql != column.sql) continue;
-        field = {known.source, known.type, 0};
-        return true;
-    }
-    for (const RelationCounter& counter : relation_counters()) {
-        if (counter.sql != column.sql || counter.type != column.type) continue;
-        field = {Source::kCounter, type_of(counter), counter.offset};
-        return true;
-    }
-    return false;
-}
+// A target under way.
+struct Sink {
+    const RelationScan* scan;
+    DestReceiver* receiver;
+    TupleTableSlot* slot;
+    bool full;
+};
 
-// --- what the rows are joined with
+constexpr size_t kMaxTargets = 4;
 
-// The tables of all indexes, by index.
-struct IndexTables {
-    struct Entry {
-        Oid index;
-        Oid table;
-    };
-    Entry* entries;
+struct Pass {
+    Joins joins;
+    Sink sinks[kMaxTargets];
     size_t count;
-    size_t capacity;
-    size_t next;  // where the look-up after this one probably ends
+    RelationRow row;
 };
-
-void add_entry(IndexTables* tables, Oid index, Oid table) {
-    if (tables->count == tables->capacity) {
-        tables->capacity = std::max<size_t>(1024, tables->capacity * 2);
-        const size_t bytes = tables->capacity * sizeof(IndexTables::Entry);
-        tables->entries = static_cast<IndexTables::Entry*>(
-            tables->entries == nullptr ? MemoryContextAllocHuge(CurrentMemoryContext, bytes)
-                                       : repalloc_huge(tables->entries, bytes));
-    }
-    tables->entries[tables->count++] = {index, table};
-}
-
-bool index_is_less(const IndexTables::Entry& a, const IndexTables::Entry& b) {
-    return a.index < b.index;
-}
-
-// Both catalogs are mostly in the order of the indexes' creation, so the next is mostly at hand.
-Oid table_of(IndexTables* tables, Oid index) {
-    const IndexTables::Entry* const end = tables->entries + tables->count;
-    const IndexTables::Entry* found = tables->entries + tables->next;
-    if (found == end || found->index != index)
-        found = std::lower_bound<const IndexTables::Entry*>(
-            tables->entries, end, IndexTables::Entry{index, InvalidOid}, index_is_less);
-    if (found == end || found->index != index) return InvalidOid;
-    tables->next = static_cast<size_t>(found - tables->entries) + 1;
-    return found->table;
-}
-
-// The names of the schemas met last.
-struct SchemaNames {
-    struct Entry {
-        Oid oid;
-        NameData name;
-    };
-    Entry entries[16];
-};
-
-// Null: it is gone.
-const NameData* schema_name(SchemaNames* names, Oid schema) {
-    SchemaNames::Entry& entry = names->entries[schema % std::size(names->entries)];
-    if (entry.oid == schema) return &entry.name;
-    HeapTuple const tuple = SearchSysCache1(NAMESPACEOID, ObjectIdGetDatum(schema));
-    if (!HeapTupleIsValid(tuple)) return nullptr;
-    entry.name = reinterpret_cast<Form_pg_namespace>(GETSTRUCT(tuple))->nspname;
-    entry.oid = schema;
-    ReleaseSysCache(tuple);
-    return &entry.name;
-}
-
-// --- the pass
-
-// The row being made.
-struct Row {
-    const FormData_pg_class* relation;
-    Oid table;
-    const NameData* schema;
-    RelationCounters counters;
-};
-
-// Raises ERROR where the query could not be run either.
-Relation open_catalog(Oid catalog) {
-    if (pg_class_aclcheck(catalog, GetUserId(), ACL_SELECT) != ACLCHECK_OK)
-        aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_TABLE, get_rel_name(catalog));
-    return table_open(catalog, AccessShareLock);
-}
-
-template <class Form, class Visit>
-void each_row(Oid catalog, Visit&& visit) {
-    Relation const relation = open_catalog(catalog);
-    SysScanDesc const scan =
-        systable_beginscan(relation, InvalidOid, false, GetActiveSnapshot(), 0, nullptr);
-    for (HeapTuple tuple = systable_getnext(scan); HeapTupleIsValid(tuple);
-         tuple = systable_getnext(scan)) {
-        CHECK_FOR_INTERRUPTS();
-        if (!visit(reinterpret_cast<const Form*>(GETSTRUCT(tuple)))) break;
-    }
-    systable_endscan(scan);
-    table_close(relation, AccessShareLock);
-}
-
-void read_index_tables(IndexTables* tables) {
-    each_row<FormData_pg_index>(IndexRelationId, [&](const FormData_pg_index* index) {
-        add_entry(tables, index->indexrelid, index->indrelid);
-        return true;
-    });
-    if (!std::is_sorted(tables->entries, tables->entries + tables->count, index_is_less))
-        std::sort(tables->entries, tables->entries + tables->count, index_is_less);
-}
-
-void put_counter(const RelationField& field, const RelationCounters& counters, Datum* value,
-                 bool* is_null) {
-    int64_t number = 0;
-    std::memcpy(&number, reinterpret_cast<const char*>(&counters) + field.offset, sizeof number);
-    *is_null = field.type == TIMESTAMPTZOID && number == 0;
-    *value = field.type == FLOAT8OID ? Float8GetDatum(static_cast<double>(number))
-                                     : Int64GetDatum(number);
-}
-
-void put_field(const RelationField& field, const Row& row, Datum* value, bool* is_null) {
-    *is_null = false;
-    switch (field.source) {
-        case Source::kDatabase:
-            *value = ObjectIdGetDatum(MyDatabaseId);
-            return;
-        case Source::kRelation:
-            *value = ObjectIdGetDatum(row.relation->oid);
-            return;
-        case Source::kTable:
-            *value = ObjectIdGetDatum(row.table);
-            return;
-        case Source::kSchema:
-            *value = NameGetDatum(row.schema);
-            return;
-        case Source::kName:
-            *value = NameGetDatum(&row.relation->relname);
-            return;
-        case Source::kCounter:
-            put_counter(field, row.counters, value, is_null);
-            return;
-    }
-}
 
 TupleDesc describe(const RelationScan& scan) {
     TupleDesc const description = CreateTemplateTupleDesc(scan.columns);
@@ -208,57 +59,105 @@ TupleDesc describe(const RelationScan& scan) {
     return description;
 }
 
+void read_joins(unsigned needs, Joins* joins) {
+    check_select(DatabaseRelationId);
+    check_select(NamespaceRelationId);
+    if ((needs & kNeedsMethod) != 0) check_select(AccessMethodRelationId);
+    if ((needs & kNeedsIndex) != 0) read_indexes(&joins->indexes);
+    if ((needs & kNeedsParent) != 0) read_partitions(&joins->partitions);
+}
+
+bool is_index(const FormData_pg_class* relation) {
+    return relation->relkind == RELKIND_INDEX || relation->relkind == RELKIND_PARTITIONED_INDEX;
+}
+
 // False: not one of those wanted, or without what it is joined with.
-bool fill_row(const RelationScan& scan, const FormData_pg_class* relation, IndexTables* tables,
-              SchemaNames* schemas, Row* row) {
-    if (std::strchr(scan.kinds, relation->relkind) == nullptr ||
-        relation->relpersistence == RELPERSISTENCE_TEMP)
-        return false;
-    row->relation = relation;
-    row->table = scan.indexes ? table_of(tables, relation->oid) : InvalidOid;
-    if (scan.indexes && !OidIsValid(row->table)) return false;
-    row->schema = schema_name(schemas, relation->relnamespace);
+bool fill_row(const RelationScan& scan, Joins* joins, RelationRow* row) {
+    const FormData_pg_class* relation = row->relation;
+    if (std::strchr(scan.kinds, relation->relkind) == nullptr) return false;
+    const unsigned needs = scan.needs;
+    row->index = (needs & kNeedsIndex) != 0 && is_index(relation)
+                     ? find_link(&joins->indexes, relation->oid)
+                     : nullptr;
+    if (scan.only_indexes && row->index == nullptr) return false;
+    row->schema = schema_name(&joins->schemas, relation->relnamespace);
     if (row->schema == nullptr) return false;
-    read_relation_counters(relation->relisshared ? InvalidOid : MyDatabaseId, relation->oid,
-                           &row->counters);
+    row->parent = (needs & kNeedsParent) != 0 && relation->relispartition
+                      ? find_link(&joins->partitions, relation->oid)
+                      : nullptr;
+    row->method = (needs & kNeedsMethod) != 0 && OidIsValid(relation->relam)
+                      ? access_method_name(&joins->methods, relation->relam)
+                      : nullptr;
+    if ((needs & kNeedsCounters) != 0) {
+        read_relation_counters(relation->relisshared ? InvalidOid : MyDatabaseId, relation->oid,
+                               &row->counters);
+    }
     return true;
+}
+
+void put_row(Sink* sink, const RelationRow& row) {
+    TupleTableSlot* const slot = sink->slot;
+    ExecClearTuple(slot);
+    for (int i = 0; i < sink->scan->columns; ++i) {
+        const RelationField& field = sink->scan->fields[i];
+        slot->tts_isnull[i] = !field.read(field, row, &slot->tts_values[i]);
+    }
+    ExecStoreVirtualTuple(slot);
+    sink->full = !sink->receiver->receiveSlot(slot, sink->receiver);
+}
+
+// False: nobody wants another one.
+bool visit(Pass* pass, HeapTuple tuple, TupleDesc description) {
+    RelationRow* const row = &pass->row;
+    row->tuple = tuple;
+    row->description = description;
+    row->relation = reinterpret_cast<const FormData_pg_class*>(GETSTRUCT(tuple));
+    if (row->relation->relpersistence == RELPERSISTENCE_TEMP) return true;
+    bool wanted = false;
+    for (size_t i = 0; i < pass->count; ++i) {
+        Sink* const sink = &pass->sinks[i];
+        if (!sink->full && fill_row(*sink->scan, &pass->joins, row)) put_row(sink, *row);
+        wanted = wanted || !sink->full;
+    }
+    return wanted;
 }
 
 }  // namespace
 
 RelationScan relation_scan(const Rowset& rowset, std::span<const Column* const> columns) {
-    static const Rowset* const tables = find_rowset("pg_stats", "tables");
-    static const Rowset* const indexes = find_rowset("pg_stats", "indexes");
     RelationScan scan;
-    if (!kReadsRelationCounters || (&rowset != tables && &rowset != indexes) ||
-        columns.size() > kMaxColumns)
+    const auto* const known =
+        std::find_if(std::begin(kKnownRowsets), std::end(kKnownRowsets),
+                     [&](const auto& one) { return &rowset == find_rowset("pg_stats", one.name); });
+    if (!kReadsRelationCounters || known == std::end(kKnownRowsets) || columns.size() > kMaxColumns)
         return scan;
     for (size_t i = 0; i < columns.size(); ++i) {
-        if (!find_field(*columns[i], scan.fields[i])) return scan;
+        if (!find_relation_field(*columns[i], &scan.fields[i])) return scan;
+        scan.needs |= scan.fields[i].needs;
     }
-    scan.indexes = &rowset == indexes;
-    scan.kinds = scan.indexes ? "i" : "rtmp";
+    scan.only_indexes = known->only_indexes;
+    scan.kinds = known->kinds;
     scan.columns = static_cast<int>(columns.size());
     return scan;
 }
 
-void run_relation_scan(const RelationScan& scan, DestReceiver* receiver) {
-    IndexTables tables = {};
-    if (scan.indexes) read_index_tables(&tables);
-    SchemaNames schemas = {};
-    TupleTableSlot* const slot = MakeSingleTupleTableSlot(describe(scan), &TTSOpsVirtual);
-    receiver->rStartup(receiver, CMD_SELECT, slot->tts_tupleDescriptor);
-    Row row = {};
-    each_row<FormData_pg_class>(RelationRelationId, [&](const FormData_pg_class* relation) {
-        if (!fill_row(scan, relation, &tables, &schemas, &row)) return true;
-        ExecClearTuple(slot);
-        for (int i = 0; i < scan.columns; ++i)
-            put_field(scan.fields[i], row, &slot->tts_values[i], &slot->tts_isnull[i]);
-        ExecStoreVirtualTuple(slot);
-        return receiver->receiveSlot(slot, receiver);
+void run_relation_scan(std::span<const RelationTarget> targets) {
+    auto* const pass = static_cast<Pass*>(palloc0(sizeof(Pass)));
+    unsigned needs = 0;
+    for (const RelationTarget& target : targets.first(std::min(targets.size(), kMaxTargets))) {
+        TupleTableSlot* slot = MakeSingleTupleTableSlot(describe(*target.scan), &TTSOpsVirtual);
+        target.receiver->rStartup(target.receiver, CMD_SELECT, slot->tts_tupleDescriptor);
+        pass->sinks[pass->count++] = {target.scan, target.receiver, slot, false};
+        needs |= target.scan->needs;
+    }
+    read_joins(needs, &pass->joins);
+    each_catalog_row(RelationRelationId, [pass](HeapTuple tuple, TupleDesc description) {
+        return visit(pass, tuple, description);
     });
-    receiver->rShutdown(receiver);
-    ExecDropSingleTupleTableSlot(slot);
+    for (size_t i = 0; i < pass->count; ++i) {
+        pass->sinks[i].receiver->rShutdown(pass->sinks[i].receiver);
+        ExecDropSingleTupleTableSlot(pass->sinks[i].slot);
+    }
 }
 
 }  // namespace pganalytics::pg

@@ -213,7 +213,8 @@ void read_rowset(const Reading& reading, RowEncoder* encoder, ReadResult* result
             result->time = GetCurrentTimestamp() + kUnixOfPostgres;
             begin_rows(encoder, shape, max_rows);
             if (scan->columns > 0) {
-                run_relation_scan(*scan, &encoder->receiver);
+                const RelationTarget target = {scan, &encoder->receiver};
+                run_relation_scan({&target, 1});
             } else {
                 run_query(sql, encoder);
             }
