@@ -186,7 +186,7 @@ constexpr KnownField kKnownFields[] = {
     {"c.relispartition", BOOLOID, read_class<&Class::relispartition>},
     {"h.inhparent", OIDOID, read_parent, kNeedsParent},
     {"c.relispopulated", BOOLOID, read_class<&Class::relispopulated>},
-    {"c.reloptions::pg_catalog.text", TEXTARRAYOID, read_options},
+    {"c.reloptions::pg_catalog.text", TEXTARRAYOID, read_options, kNeedsTuple},
     {"x.indrelid", OIDOID, read_table, kNeedsIndex},
     {"x.indisunique", BOOLOID, PGANALYTICS_INDEX_FLAG(is_unique), kNeedsIndex},
     {"x.indisprimary", BOOLOID, PGANALYTICS_INDEX_FLAG(is_primary), kNeedsIndex},

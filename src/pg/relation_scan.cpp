@@ -42,13 +42,19 @@ struct Sink {
     bool full;
 };
 
-constexpr size_t kMaxTargets = 4;
+// Where counters are read, a row is made a few rows after it was met: by then the processor has the
+// counters at hand, which lie all over shared memory.
+constexpr size_t kAhead = 8;
 
 struct Pass {
     Joins joins;
-    Sink sinks[kMaxTargets];
+    Sink sinks[kMaxRelationTargets];
     size_t count;
     RelationRow row;
+    bool wanted[256];  // by relkind
+    bool delayed;
+    FormData_pg_class ahead[kAhead];
+    size_t met;  // of those delayed
 };
 
 TupleDesc describe(const RelationScan& scan) {
@@ -71,6 +77,10 @@ bool is_index(const FormData_pg_class* relation) {
     return relation->relkind == RELKIND_INDEX || relation->relkind == RELKIND_PARTITIONED_INDEX;
 }
 
+Oid statistics_database(const FormData_pg_class* relation) {
+    return relation->relisshared ? InvalidOid : MyDatabaseId;
+}
+
 // False: not one of those wanted, or without what it is joined with.
 bool fill_row(const RelationScan& scan, Joins* joins, RelationRow* row) {
     const FormData_pg_class* relation = row->relation;
@@ -89,8 +99,7 @@ bool fill_row(const RelationScan& scan, Joins* joins, RelationRow* row) {
                       ? access_method_name(&joins->methods, relation->relam)
                       : nullptr;
     if ((needs & kNeedsCounters) != 0) {
-        read_relation_counters(relation->relisshared ? InvalidOid : MyDatabaseId, relation->oid,
-                               &row->counters);
+        read_relation_counters(statistics_database(relation), relation->oid, &row->counters);
     }
     return true;
 }
@@ -107,19 +116,41 @@ void put_row(Sink* sink, const RelationRow& row) {
 }
 
 // False: nobody wants another one.
-bool visit(Pass* pass, HeapTuple tuple, TupleDesc description) {
-    RelationRow* const row = &pass->row;
-    row->tuple = tuple;
-    row->description = description;
-    row->relation = reinterpret_cast<const FormData_pg_class*>(GETSTRUCT(tuple));
-    if (row->relation->relpersistence == RELPERSISTENCE_TEMP) return true;
+bool deliver(Pass* pass, const FormData_pg_class* relation) {
+    pass->row.relation = relation;
     bool wanted = false;
     for (size_t i = 0; i < pass->count; ++i) {
         Sink* const sink = &pass->sinks[i];
-        if (!sink->full && fill_row(*sink->scan, &pass->joins, row)) put_row(sink, *row);
+        if (!sink->full && fill_row(*sink->scan, &pass->joins, &pass->row))
+            put_row(sink, pass->row);
         wanted = wanted || !sink->full;
     }
     return wanted;
+}
+
+bool delay(Pass* pass, const FormData_pg_class* relation) {
+    prefetch_relation_counters(statistics_database(relation), relation->oid);
+    FormData_pg_class* const place = &pass->ahead[pass->met % kAhead];
+    if (pass->met >= kAhead && !deliver(pass, place)) return false;
+    std::memcpy(place, relation, CLASS_TUPLE_SIZE);
+    ++pass->met;
+    return true;
+}
+
+void deliver_delayed(Pass* pass) {
+    for (size_t i = pass->met - std::min(pass->met, kAhead); i < pass->met; ++i)
+        deliver(pass, &pass->ahead[i % kAhead]);
+}
+
+bool visit(Pass* pass, HeapTuple tuple, TupleDesc description) {
+    const auto* relation = reinterpret_cast<const FormData_pg_class*>(GETSTRUCT(tuple));
+    if (relation->relpersistence == RELPERSISTENCE_TEMP ||
+        !pass->wanted[static_cast<unsigned char>(relation->relkind)])
+        return true;
+    if (pass->delayed) return delay(pass, relation);
+    pass->row.tuple = tuple;
+    pass->row.description = description;
+    return deliver(pass, relation);
 }
 
 }  // namespace
@@ -144,16 +175,21 @@ RelationScan relation_scan(const Rowset& rowset, std::span<const Column* const> 
 void run_relation_scan(std::span<const RelationTarget> targets) {
     auto* const pass = static_cast<Pass*>(palloc0(sizeof(Pass)));
     unsigned needs = 0;
-    for (const RelationTarget& target : targets.first(std::min(targets.size(), kMaxTargets))) {
+    for (const RelationTarget& target :
+         targets.first(std::min(targets.size(), kMaxRelationTargets))) {
+        for (const char* kind = target.scan->kinds; *kind != '\0'; ++kind)
+            pass->wanted[static_cast<unsigned char>(*kind)] = true;
         TupleTableSlot* slot = MakeSingleTupleTableSlot(describe(*target.scan), &TTSOpsVirtual);
         target.receiver->rStartup(target.receiver, CMD_SELECT, slot->tts_tupleDescriptor);
         pass->sinks[pass->count++] = {target.scan, target.receiver, slot, false};
         needs |= target.scan->needs;
     }
+    pass->delayed = (needs & kNeedsCounters) != 0 && (needs & kNeedsTuple) == 0;
     read_joins(needs, &pass->joins);
     each_catalog_row(RelationRelationId, [pass](HeapTuple tuple, TupleDesc description) {
         return visit(pass, tuple, description);
     });
+    deliver_delayed(pass);
     for (size_t i = 0; i < pass->count; ++i) {
         pass->sinks[i].receiver->rShutdown(pass->sinks[i].receiver);
         ExecDropSingleTupleTableSlot(pass->sinks[i].slot);

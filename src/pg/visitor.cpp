@@ -7,10 +7,10 @@
 
 #include "pganalytics/core/catalog.hpp"
 #include "pganalytics/core/ship_messages.hpp"
-#include "pganalytics/core/utf8.hpp"
 #include "pganalytics/pg/compat.hpp"
 #include "pganalytics/pg/guard.hpp"
 #include "pganalytics/pg/installed_extension.hpp"
+#include "pganalytics/pg/read_result.hpp"
 #include "pganalytics/pg/relation_scan.hpp"
 #include "pganalytics/pg/row_encoder.hpp"
 #include "pganalytics/pg/transaction.hpp"
@@ -170,14 +170,6 @@ bool hand_over_rows(const RowEncoder& encoder) {
 
 // --- reading
 
-struct ReadResult {
-    int64_t time = 0;  // microseconds since 1970
-    uint64_t elapsed_us = 0;
-    uint64_t cpu_us = 0;
-    bool good = false;
-    FlatError error;
-};
-
 void run_query(const char* sql, RowEncoder* encoder) {
     SPI_connect();
     SPIPlanPtr plan = SPI_prepare(sql, 0, nullptr);
@@ -196,58 +188,43 @@ TransactionOptions limits() {
     return {.read_only = true, .snapshot = true, .timeout_ms = static_cast<int>(limit)};
 }
 
-void read_rowset(const Reading& reading, RowEncoder* encoder, ReadResult* result) {
+// In a transaction. Readings of one pass (pass_length()) have one scan each.
+void fill_encoders(const Reading* readings, size_t count, RowEncoder* const* encoders) {
+    RelationTarget targets[kMaxRelationTargets] = {};
+    for (size_t i = 0; i < count; ++i) {
+        const std::vector<ColumnType>& types = readings[i].types;
+        const RowShape shape = {types.data(), readings[i].text_forms.data(),
+                                static_cast<int>(types.size())};
+        begin_rows(encoders[i], shape, visitor->order.max_rows);
+        targets[i] = {&readings[i].scan, &encoders[i]->receiver};
+    }
+    if (readings->scan.columns > 0) {
+        run_relation_scan({targets, count});
+    } else {
+        run_query(readings->sql.c_str(), *encoders);
+    }
+}
+
+void read_rowsets(const Reading* readings, size_t count, RowEncoder* const* encoders,
+                  ReadResult* result) {
     const int64_t began = monotonic_us();
     const uint64_t cpu = process_cpu_us();
-    const char* sql = reading.sql.c_str();
-    const RowShape shape = {reading.types.data(), reading.text_forms.data(),
-                            static_cast<int>(reading.types.size())};
-    const RelationScan* scan = &reading.scan;
-    const uint64_t max_rows = visitor->order.max_rows;
-    const char* name = reading.name.c_str();
     result->time = GetCurrentTimestamp() + kUnixOfPostgres;
     result->good = run_transaction(
         limits(),
         [&] {
-            pgstat_report_activity(STATE_RUNNING, name);
+            pgstat_report_activity(STATE_RUNNING, readings->name.c_str());
             result->time = GetCurrentTimestamp() + kUnixOfPostgres;
-            begin_rows(encoder, shape, max_rows);
-            if (scan->columns > 0) {
-                const RelationTarget target = {scan, &encoder->receiver};
-                run_relation_scan({&target, 1});
-            } else {
-                run_query(sql, encoder);
-            }
+            fill_encoders(readings, count, encoders);
         },
         result->error);
     pgstat_report_activity(STATE_IDLE, nullptr);
     result->elapsed_us = static_cast<uint64_t>(monotonic_us() - began);
     result->cpu_us = process_cpu_us() - cpu;
-    if (!result->good) drop_rows(encoder);
-    end_rows(encoder);
-}
-
-std::string clean_text(std::string_view text) {
-    std::string out;
-    append_utf8_clean(out, text);
-    return out;
-}
-
-RowsetEnd end_of(const ReadResult& result, const RowEncoder& encoder, uint64_t max_rows) {
-    RowsetEnd end;
-    end.rows = encoder.rows;
-    end.complete = result.good && !encoder.cut && encoder.left_out == 0;
-    end.elapsed_us = result.elapsed_us;
-    end.cpu_us = result.cpu_us;
-    if (!result.good) {
-        end.sqlstate = sqlstate_text(result.error.code);
-        end.message = clean_text(result.error.message);
-    } else if (encoder.cut) {
-        end.message = "cut at " + std::to_string(max_rows) + " rows (pganalytics.max_rows)";
-    } else if (encoder.left_out > 0) {
-        end.message = std::to_string(encoder.left_out) + " rows left out, each too long";
+    for (size_t i = 0; i < count; ++i) {
+        if (!result->good) drop_rows(encoders[i]);
+        end_rows(encoders[i]);
     }
-    return end;
 }
 
 // The visit's time ran out in the midst of it, and it had not all of that time: another visit will
@@ -277,18 +254,7 @@ std::string query_of_extension(const Reading& reading, RowEncoder* encoder) {
     return extension_sql(*reading.rowset, kServerMajor, installed);
 }
 
-// False when the visit is over.
-bool visit_rowset(Reading& reading, RowEncoder* encoder, bool first) {
-    if (!reading.rowset->extension.empty()) {
-        reading.sql = query_of_extension(reading, encoder);
-        if (reading.sql.empty()) return hand_over(RowsetAbsent{reading.number});
-    }
-    ReadResult result;
-    read_rowset(reading, encoder, &result);
-    if (is_cut(result, first)) {
-        report->cut = report->done = true;
-        return false;
-    }
+bool hand_over_rowset(const Reading& reading, const ReadResult& result, const RowEncoder& encoder) {
     RowsetBegin begin;
     begin.rowset = reading.number;
     begin.time = result.time;
@@ -296,9 +262,45 @@ bool visit_rowset(Reading& reading, RowEncoder* encoder, bool first) {
         begin.datid = visitor->order.database;
         begin.datname = visitor->order.datname;
     }
-    const RowsetEnd end = end_of(result, *encoder, visitor->order.max_rows);
-    const bool handed = hand_over(begin) && hand_over_rows(*encoder) && hand_over(end);
-    drop_rows(encoder);
+    const RowsetEnd end = end_of(result, encoder, visitor->order.max_rows);
+    return hand_over(begin) && hand_over_rows(encoder) && hand_over(end);
+}
+
+// How many readings from this one on are read in one pass over pg_class: those with counters.
+size_t pass_length(std::span<const Reading> readings) {
+    size_t count = 0;
+    while (count < std::min(readings.size(), kMaxRelationTargets) &&
+           (readings[count].scan.needs & kNeedsCounters) != 0)
+        ++count;
+    return std::max<size_t>(count, 1);
+}
+
+// False when the visit is over.
+bool visit_rowsets(std::span<Reading> readings, RowEncoder* const* encoders, bool first) {
+    if (!readings[0].rowset->extension.empty()) {
+        readings[0].sql = query_of_extension(readings[0], encoders[0]);
+        if (readings[0].sql.empty()) return hand_over(RowsetAbsent{readings[0].number});
+    }
+    ReadResult result;
+    read_rowsets(readings.data(), readings.size(), encoders, &result);
+    if (is_cut(result, first)) {
+        report->cut = report->done = true;
+        return false;
+    }
+    // Alone each can succeed or tell what is wrong with it.
+    bool handed = true;
+    if (!result.good && readings.size() > 1) {
+        for (size_t i = 0; handed && i < readings.size(); ++i)
+            handed = visit_rowsets(readings.subspan(i, 1), encoders, first && i == 0);
+        return handed;
+    }
+    uint64_t all_rows = 0;
+    for (size_t i = 0; i < readings.size(); ++i) all_rows += encoders[i]->rows;
+    for (size_t i = 0; handed && i < readings.size(); ++i) {
+        const uint64_t rows = encoders[i]->rows;
+        handed = hand_over_rowset(readings[i], part_of(result, rows, all_rows), *encoders[i]);
+        drop_rows(encoders[i]);
+    }
     return handed;
 }
 
@@ -342,16 +344,20 @@ bool visit_tablespaces(RowEncoder* encoder) {
 }
 
 void visit() {
-    RowEncoder* encoder = make_row_encoder(TopMemoryContext, visitor->order.statement_texts);
-    if (visitor->order.tablespaces && !visit_tablespaces(encoder)) return;
+    RowEncoder* encoders[kMaxRelationTargets];
+    for (RowEncoder*& encoder : encoders)
+        encoder = make_row_encoder(TopMemoryContext, visitor->order.statement_texts);
+    if (visitor->order.tablespaces && !visit_tablespaces(encoders[0])) return;
     const auto budget = static_cast<uint64_t>(std::max<int64_t>(visitor->order.cpu_budget_us, 0));
     bool first = true;
-    for (Reading& reading : visitor->readings) {
+    for (std::span<Reading> left = visitor->readings; !left.empty();) {
         if (left_us() < kLeastLeftUs || (!first && process_cpu_us() >= budget)) {
             report->cut = true;
             break;
         }
-        if (!visit_rowset(reading, encoder, first)) return;
+        const size_t count = pass_length(left);
+        if (!visit_rowsets(left.first(count), encoders, first)) return;
+        left = left.subspan(count);
         first = false;
     }
     report->done = true;

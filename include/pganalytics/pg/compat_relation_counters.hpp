@@ -86,11 +86,9 @@ inline constexpr RelationCounter kRelationCounters[] = {
 
 inline std::span<const RelationCounter> relation_counters() { return kRelationCounters; }
 
-// As of now; all zero where the relation was never used. `database` is InvalidOid for a relation
-// that all databases share. As pgstat's own snapshot does it: the hash's partition stays locked,
-// shared, while the entry is copied under its own lock.
-inline void read_relation_counters(Oid database, Oid relation, RelationCounters* out) {
-    *out = {};
+// The hash's entry, its partition locked, shared; null: none. `database` is InvalidOid for a
+// relation that all databases share.
+inline PgStatShared_HashEntry* find_relation_counters(Oid database, Oid relation) {
     PgStat_HashKey key;
     std::memset(&key, 0, sizeof key);  // with its padding: it is hashed as bytes
     key.kind = PGSTAT_KIND_RELATION;
@@ -100,17 +98,38 @@ inline void read_relation_counters(Oid database, Oid relation, RelationCounters*
 #else
     key.objoid = relation;
 #endif
-    void* found = dshash_find(pgStatLocal.shared_hash, &key, false);
-    if (found == nullptr) return;
-    const auto* entry = static_cast<PgStatShared_HashEntry*>(found);
-    if (!entry->dropped) {
-        auto* shared =
-            static_cast<PgStatShared_Relation*>(dsa_get_address(pgStatLocal.dsa, entry->body));
+    return static_cast<PgStatShared_HashEntry*>(dshash_find(pgStatLocal.shared_hash, &key, false));
+}
+
+inline PgStatShared_Relation* shared_counters(const PgStatShared_HashEntry& entry) {
+    return static_cast<PgStatShared_Relation*>(dsa_get_address(pgStatLocal.dsa, entry.body));
+}
+
+// As of now; all zero where the relation was never used. As pgstat's own snapshot does it: the
+// partition stays locked while the entry is copied under its own lock.
+inline void read_relation_counters(Oid database, Oid relation, RelationCounters* out) {
+    PgStatShared_HashEntry* const entry = find_relation_counters(database, relation);
+    if (entry == nullptr || entry->dropped) {
+        *out = {};
+    } else {
+        PgStatShared_Relation* const shared = shared_counters(*entry);
         LWLockAcquire(&shared->header.lock, LW_SHARED);
         *out = shared->stats;
         LWLockRelease(&shared->header.lock);
     }
-    dshash_release_lock(pgStatLocal.shared_hash, found);
+    if (entry != nullptr) dshash_release_lock(pgStatLocal.shared_hash, entry);
+}
+
+// Asks the processor for what read_relation_counters() will want in a moment. What is fetched may
+// be freed meanwhile: nothing is read here.
+inline void prefetch_relation_counters(Oid database, Oid relation) {
+    PgStatShared_HashEntry* const entry = find_relation_counters(database, relation);
+    if (entry == nullptr) return;
+    constexpr size_t kCacheLine = 64;
+    const char* const shared = reinterpret_cast<const char*>(shared_counters(*entry));
+    for (size_t i = 0; i < sizeof(PgStatShared_Relation); i += kCacheLine)
+        __builtin_prefetch(shared + i);
+    dshash_release_lock(pgStatLocal.shared_hash, entry);
 }
 
 #else
@@ -119,6 +138,7 @@ inline constexpr bool kReadsRelationCounters = false;
 
 inline std::span<const RelationCounter> relation_counters() { return {}; }
 inline void read_relation_counters(Oid, Oid, RelationCounters* out) { *out = {}; }
+inline void prefetch_relation_counters(Oid, Oid) {}
 
 #endif
 

@@ -19,10 +19,11 @@ enum RelationNeeds : unsigned {
     kNeedsParent = 1U << 1,
     kNeedsMethod = 1U << 2,
     kNeedsCounters = 1U << 3,
+    kNeedsTuple = 1U << 4,
 };
 
 struct RelationRow {
-    HeapTuple tuple;        // of pg_class
+    HeapTuple tuple;        // of pg_class; only where it is needed
     TupleDesc description;  // of pg_class
     const FormData_pg_class* relation;
     const NameData* schema;

@@ -27,7 +27,10 @@ struct RelationTarget {
     DestReceiver* receiver;
 };
 
-// Fills all targets in one pass. In a transaction with an active snapshot. Raises ERROR.
+inline constexpr size_t kMaxRelationTargets = 2;
+
+// Fills all targets in one pass; kMaxRelationTargets at most. In a transaction with an active
+// snapshot. Raises ERROR.
 void run_relation_scan(std::span<const RelationTarget> targets);
 
 }  // namespace pganalytics::pg
