@@ -26,8 +26,11 @@ unsigned width(uint64_t number) { return (static_cast<unsigned>(std::bit_width(n
 
 void put_unsigned(std::string& out, uint64_t number) {
     const unsigned bytes = width(number);
-    put(out, static_cast<uint8_t>(kZero + bytes));
-    put_big_endian(out, number, bytes);
+    char text[1 + sizeof number];
+    text[0] = static_cast<char>(kZero + bytes);
+    for (unsigned i = 0; i < bytes; ++i)
+        text[1 + i] = static_cast<char>(number >> (8 * (bytes - 1 - i)));
+    out.append(text, 1 + bytes);
 }
 
 void put_signed(std::string& out, int64_t number) {

@@ -2,6 +2,8 @@
 #include "pganalytics/core/sparse_filter.hpp"
 
 #include <algorithm>
+#include <bit>
+#include <cstring>
 #include <limits>
 #include <numeric>
 
@@ -13,6 +15,11 @@ namespace {
 
 uint64_t prefix_of(std::string_view key) {
     uint64_t prefix = 0;
+    if (key.size() >= sizeof prefix) {
+        static_assert(std::endian::native == std::endian::little);
+        std::memcpy(&prefix, key.data(), sizeof prefix);
+        return __builtin_bswap64(prefix);
+    }
     for (size_t i = 0; i < 8; ++i)
         prefix = prefix << 8 | (i < key.size() ? static_cast<uint8_t>(key[i]) : 0U);
     return prefix;
@@ -21,7 +28,7 @@ uint64_t prefix_of(std::string_view key) {
 }  // namespace
 
 size_t SparseFilter::State::bytes() const {
-    return keys.capacity() + starts.capacity() * sizeof(uint32_t) +
+    return keys.capacity() + (starts.capacity() + arrival.capacity()) * sizeof(uint32_t) +
            (prefixes.capacity() + hashes.capacity()) * sizeof(uint64_t);
 }
 
@@ -79,15 +86,66 @@ void SparseFilter::begin(RowsetGroup group, size_t columns, std::span<const Colu
     full_ = requested_full_ || key_types.empty();
     sorted_ = true;
     cursor_ = 0;
+    following_ = before_ != nullptr && !key_types.empty();
     now_.keys.clear();
     now_.starts.clear();
     now_.prefixes.clear();
     now_.hashes.clear();
+    now_.arrival.clear();
+    if (following_) now_.hashes.reserve(before_->size());
     kept_.clear();
     bytes_.clear();
 }
 
+// False: the row is another one than at this place in the reading before.
+bool SparseFilter::follow(std::string_view body) {
+    const size_t row = now_.hashes.size();
+    if (row >= before_->size()) return false;
+    key_.clear();
+    if (!append_ordered_key(key_, body, columns_, key_types_)) return false;
+    const size_t place = before_->place(row);
+    if (!before_->is_at(place, prefix_of(key_), key_)) return false;
+    const uint64_t hash = siphash13(sip_key_, body);
+    now_.hashes.push_back(hash);
+    if (full_ || before_->hashes[place] != hash)
+        kept_.push_back({static_cast<uint32_t>(row), bytes_.copy(body)});
+    return true;
+}
+
+// Makes of now_ what it would be without.
+void SparseFilter::stop_following() {
+    following_ = false;
+    const std::vector<uint64_t> hashes = std::move(now_.hashes);
+    now_.hashes = {};
+    now_.reserve_like(*before_);
+    for (size_t row = 0; row < hashes.size(); ++row) {
+        const size_t place = before_->place(row);
+        sorted_ = sorted_ && (row == 0 || before_->place(row - 1) < place);
+        now_.append_from(*before_, place, hashes[row]);
+    }
+}
+
+// All keys are there that were, and no other.
+SparseFilter::Changes SparseFilter::end_following() {
+    for (size_t row = 0; row < now_.hashes.size(); ++row)
+        before_->hashes[before_->place(row)] = now_.hashes[row];
+    for (Kept& kept : kept_) kept.index = static_cast<uint32_t>(before_->place(kept.index));
+    std::sort(kept_.begin(), kept_.end(),
+              [](const Kept& a, const Kept& b) { return a.index < b.index; });
+    Changes changes;
+    changes.full = full_;
+    changes.rows.reserve(kept_.size());
+    for (const Kept& kept : kept_) changes.rows.push_back(kept.body);
+    changes.anything = requested_full_ || !changes.rows.empty();
+    before_ = nullptr;
+    return changes;
+}
+
 bool SparseFilter::add(std::string_view body) {
+    if (following_) {
+        if (follow(body)) return true;
+        stop_following();
+    }
     const size_t start = now_.keys.size();
     if (start > std::numeric_limits<uint32_t>::max() ||
         !append_ordered_key(now_.keys, body, columns_, key_types_)) {
@@ -142,6 +200,7 @@ void SparseFilter::sort_reading() {
     kept_.clear();
     State sorted;
     sorted.reserve_like(now_);
+    sorted.arrival.resize(places.size());
     for (size_t i = 0; i < places.size(); ++i) {
         const uint32_t index = places[i].index;
         if (i + 1 < places.size() && places[i + 1].prefix == places[i].prefix &&
@@ -149,8 +208,10 @@ void SparseFilter::sort_reading() {
             continue;
         if (bodies[index].data() != nullptr)
             kept_.push_back({static_cast<uint32_t>(sorted.size()), bodies[index]});
+        sorted.arrival[index] = static_cast<uint32_t>(sorted.size());
         sorted.append_from(now_, index, now_.hashes[index]);
     }
+    if (sorted.size() != places.size()) sorted.arrival = {};
     now_ = std::move(sorted);
 }
 
@@ -185,10 +246,15 @@ SparseFilter::State SparseFilter::merge(bool complete, std::vector<std::string_v
 }
 
 SparseFilter::Changes SparseFilter::end(bool complete) {
+    if (following_) {
+        if (now_.hashes.size() == before_->size()) return end_following();
+        stop_following();
+    }
     sort_reading();
     Changes changes;
     changes.full = full_;
     State next = merge(complete, full_ ? nullptr : &changes.gone);
+    if (next.size() == now_.size()) next.arrival = now_.arrival;
     changes.rows.reserve(kept_.size());
     for (const Kept& kept : kept_) changes.rows.push_back(kept.body);
     const bool keyless_change =

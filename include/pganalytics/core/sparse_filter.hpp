@@ -1,7 +1,7 @@
 // Keeps what was last sent of each row, as its key and a 64-bit keyed hash of its bytes, so that
 // the next reading of a rowset sends only the rows that changed and names the keys that are gone.
-// About 28 bytes a row with a key of two oids. Runs in `pganalytics ship`; makes no decision about
-// when a full rowset is due (full_schedule.hpp).
+// About 28 bytes a row with a key of two oids, 32 where rows come in another order. Runs in
+// `pganalytics ship`; makes no decision about when a full rowset is due (full_schedule.hpp).
 //
 // Two rows with one key in one reading: the later one counts.
 #pragma once
@@ -78,7 +78,11 @@ class SparseFilter {
         std::vector<uint32_t> starts;
         std::vector<uint64_t> prefixes;
         std::vector<uint64_t> hashes;
+        // Where the rows of the last reading stand, as they came; empty: in the order of the keys,
+        // or not known.
+        std::vector<uint32_t> arrival;
 
+        size_t place(size_t row) const { return arrival.empty() ? row : arrival[row]; }
         size_t size() const { return starts.size(); }
         size_t bytes() const;
         std::string_view key(size_t i) const;
@@ -91,10 +95,13 @@ class SparseFilter {
         void clear();
     };
     struct Kept {
-        uint32_t index;  // in now_
+        uint32_t index;  // in now_, or of the row where that is not made
         std::string_view body;
     };
 
+    bool follow(std::string_view body);
+    void stop_following();
+    Changes end_following();
     std::string_view last_key(size_t end) const;
     bool is_known(uint64_t prefix, std::string_view key, uint64_t hash);
     void sort_reading();
@@ -112,6 +119,9 @@ class SparseFilter {
     bool full_ = false;
     bool sorted_ = true;
     size_t cursor_ = 0;  // where in before_ the next row is expected
+    // So far the keys came as in the reading before: of now_ there is nothing but the hashes.
+    bool following_ = false;
+    std::string key_;  // of one row
     State now_;
     std::vector<Kept> kept_;
     ByteArena bytes_;

@@ -75,7 +75,7 @@ SparseFilter::Changes read(SparseFilter& filter, RowsetGroup group,
 
 class Model {
   public:
-    explicit Model(unsigned seed) : random_(seed) { receiver_.lossy = seed % 2 == 1; }
+    explicit Model(unsigned seed) : seed_(seed), random_(seed) { receiver_.lossy = seed % 2 == 1; }
 
     void step() {
         if (!chance(20)) change_server();
@@ -87,7 +87,15 @@ class Model {
             full = true;
         }
         std::vector<std::pair<Key, int64_t>> reading(server_.begin(), server_.end());
-        if (chance(50)) std::shuffle(reading.begin(), reading.end(), random_);
+        // A server that reads its rows in an order of its own, mostly in the same.
+        if (seed_ % 3 != 0) {
+            std::sort(reading.begin(), reading.end(), [](const auto& a, const auto& b) {
+                return own_order(a.first) < own_order(b.first);
+            });
+        }
+        if (chance(seed_ % 3 == 1 ? 10 : 50)) {
+            std::shuffle(reading.begin(), reading.end(), random_);
+        }
         const bool complete = chance(80);
         if (!complete) reading.resize(reading.size() * (random_() % 100) / 100);
         if (!full && chance(5)) {
@@ -108,6 +116,10 @@ class Model {
   private:
     static constexpr RowsetGroup kGroup{3, 16384};
 
+    static std::pair<uint32_t, Key> own_order(const Key& key) {
+        return {key.first * 2654435761U >> 20, key};
+    }
+
     bool chance(unsigned percent) { return random_() % 100 < percent; }
 
     void change_server() {
@@ -122,6 +134,7 @@ class Model {
         }
     }
 
+    unsigned seed_;
     std::mt19937 random_;
     SparseFilter filter_{kKey};
     Rows server_;
