@@ -27,8 +27,8 @@ SETTINGS = {
 SHAPES = r"""
 create index options on plain (txt) with (fillfactor = 70, deduplicate_items = off);
 alter table plain set (toast.autovacuum_enabled = off);
-create unlogged table unlogged_parts (x int, primary key (x)) partition by list (x);
-create unlogged table unlogged_part partition of unlogged_parts for values in (1);
+create table mixed_parts (x int, primary key (x)) partition by list (x);
+create unlogged table unlogged_part partition of mixed_parts for values in (1);
 create table parts_of_parts partition of parted for values from ('2026-03-01') to ('2026-04-01')
     partition by range (id);
 create table part_of_part partition of parts_of_parts for values from (1) to (10);
