@@ -107,6 +107,8 @@ std::span<const Rowset> catalog() {
         made.add(parts::pg_stats_more());
         made.add(parts::pg_stats_autovacuum());
         made.add(parts::pg_replication());
+        made.add(parts::pg_replication_logical());
+        made.add(parts::pg_replication_recovery());
         made.add(parts::pg_activity());
         made.add(parts::pg_activity_progress());
         made.add(parts::pg_locks());

@@ -67,6 +67,8 @@ std::span<const Rowset> pg_stats_autovacuum();
 std::span<const Rowset> pg_stats();
 std::span<const Rowset> pg_stats_server();
 std::span<const Rowset> pg_replication();
+std::span<const Rowset> pg_replication_logical();
+std::span<const Rowset> pg_replication_recovery();
 std::span<const Rowset> sysstat();
 std::span<const Rowset> disk_usage();
 std::span<const Rowset> pg_log();

@@ -56,7 +56,7 @@ SELECT name, value FROM pganalytics_status()
 -- One cycle, at once. This database is among those read.
 SELECT plugin, rowset, coalesce(datname = current_database(), false) AS here, error
   FROM pganalytics_collect_now()
- WHERE plugin IN ('pg_stats', 'pg_replication') AND rowset <> 'io' -- since 16
+ WHERE plugin IN ('pg_stats', 'pg_replication') AND rowset NOT IN ('io', 'recovery_prefetch') -- since 16 and 15
    AND coalesce(nullif(datname, ''), current_database()) = current_database()
  ORDER BY plugin COLLATE "C", rowset COLLATE "C";
 SELECT rows > 50 AS rows, ms > 0 AS ms FROM pganalytics_collect_now()

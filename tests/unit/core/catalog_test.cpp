@@ -53,9 +53,15 @@ TEST(Catalog, HasTheRowsetsOfTheDesign) {
                                             "pg_query_stats.info",
                                             "pg_query_stats.statements",
                                             "pg_query_stats.texts",
+                                            "pg_replication.publications",
                                             "pg_replication.receiver",
+                                            "pg_replication.recovery",
+                                            "pg_replication.recovery_prefetch",
                                             "pg_replication.senders",
                                             "pg_replication.slots",
+                                            "pg_replication.subscription_tables",
+                                            "pg_replication.subscription_workers",
+                                            "pg_replication.subscriptions",
                                             "pg_roles.counts",
                                             "pg_roles.memberships",
                                             "pg_roles.roles",
@@ -115,14 +121,18 @@ TEST(Catalog, NamesAreIdentifiersThatNeedNoQuotes) {
 
 TEST(Catalog, ColumnsAreCompleteInEachVersion) {
     const std::set<std::string_view> units = {
-        "",           "blocks",       "buffers",    "bytes",       "calls",        "checkpoints",
-        "deadlocks",  "events",       "faults",     "files",       "flushes",      "functions",
-        "indexes",    "inodes",       "interrupts", "locks",       "microseconds", "milliseconds",
-        "objects",    "operations",   "packets",    "pages",       "periods",      "processes",
-        "queries",    "records",      "roles",      "rounds",      "rows",         "runs",
-        "scans",      "sectors",      "sessions",   "slots",       "spills",       "stalls",
-        "statements", "switches",     "tables",     "tablespaces", "tasks",        "ticks",
-        "times",      "transactions", "writes"};
+        "",           "blocks",      "buffers",      "bytes",
+        "calls",      "checkpoints", "conflicts",    "deadlocks",
+        "errors",     "events",      "faults",       "files",
+        "flushes",    "functions",   "indexes",      "inodes",
+        "interrupts", "locks",       "microseconds", "milliseconds",
+        "objects",    "operations",  "packets",      "pages",
+        "periods",    "processes",   "queries",      "records",
+        "roles",      "rounds",      "rows",         "runs",
+        "scans",      "schemas",     "sectors",      "sessions",
+        "slots",      "spills",      "stalls",       "statements",
+        "switches",   "tables",      "tablespaces",  "tasks",
+        "ticks",      "times",       "transactions", "writes"};
     for (const Rowset& rowset : catalog()) {
         for (const Column& column : rowset.columns) {
             const std::string at = full_name(rowset) + "." + std::string(column.name);
@@ -189,6 +199,7 @@ TEST(Catalog, KeysComeFirst) {
 // Since when there is something to read; on the majors before no query is made.
 int first_major(const Rowset& rowset) {
     static const std::map<std::string, int> later = {{"pg_activity.progress_copy", 14},
+                                                     {"pg_replication.recovery_prefetch", 15},
                                                      {"pg_stats.io", 16}};
     const auto found = later.find(full_name(rowset));
     return found == later.end() ? kOldest : found->second;
