@@ -39,6 +39,7 @@ void add_rowset(Digest& digest, const Rowset& rowset) {
     digest.number(static_cast<uint64_t>(rowset.scope));
     digest.number(static_cast<uint64_t>(rowset.period_seconds));
     digest.text(rowset.extension);
+    digest.number(static_cast<uint64_t>(rowset.whole_seconds));
     for (const Source& source : rowset.sources) {
         digest.text(source.sql);
         digest.versions(source.versions);
@@ -116,6 +117,8 @@ std::span<const Rowset> catalog() {
         made.add(parts::pg_settings());
         made.add(parts::pg_extensions());
         made.add(parts::pg_roles());
+        made.add(parts::pg_schema());
+        made.add(parts::pg_schema_details());
         made.add(parts::sysstat());
         made.add(parts::disk_usage());
         made.add(parts::pg_log());

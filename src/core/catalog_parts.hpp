@@ -50,6 +50,24 @@ constexpr Column statement(std::string_view name, std::string_view sql, std::str
     return {name, sql, ColumnType::kText, Kind::kGauge, "", help, versions, TextForm::kStatement};
 }
 
+// Of the hub's tables each day is a partition.
+#define PGANALYTICS_NO_DAY_OF_THE_HUB(relation) \
+    "NOT (COALESCE(" relation                   \
+    ".relispartition, false)"                   \
+    " AND n.nspname OPERATOR(pg_catalog.=) 'pganalytics'::pg_catalog.name)"
+
+// Of all that defines an object, as the text of a row.
+constexpr Column digest(std::string_view sql, Versions versions = kEver) {
+    return {"digest",
+            sql,
+            ColumnType::kText,
+            Kind::kLabel,
+            "",
+            "another one when any part of its definition is another; it tells nothing else",
+            versions,
+            TextForm::kDigest};
+}
+
 // The OID that stands first in each row of a database; evaluated once a query.
 inline constexpr std::string_view kThisDatabase =
     "(SELECT d.oid FROM pg_catalog.pg_database d"
@@ -62,6 +80,8 @@ std::span<const Rowset> pg_query_stats();
 std::span<const Rowset> pg_settings();
 std::span<const Rowset> pg_extensions();
 std::span<const Rowset> pg_roles();
+std::span<const Rowset> pg_schema();
+std::span<const Rowset> pg_schema_details();
 std::span<const Rowset> pg_stats_more();
 std::span<const Rowset> pg_stats_autovacuum();
 std::span<const Rowset> pg_stats();

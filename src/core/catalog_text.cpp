@@ -112,6 +112,11 @@ void append_rowset(std::string& out, const Rowset& rowset) {
         out += std::to_string(rowset.period_seconds);
         out += " s";
     }
+    if (rowset.whole_seconds > 0) {
+        out += ", whole every ";
+        out += std::to_string(rowset.whole_seconds / 3600);
+        out += " h at most";
+    }
     if (!rowset.extension.empty()) {
         out += ", in one database that has the extension ";
         out += rowset.extension;
@@ -153,7 +158,10 @@ the watched server, the JSON on the wire, the hub's table and this page.
   (13 to 19).
 - A table's row counts what is its own. What PostgreSQL's views add up from its indexes and its
   TOAST table is on their rows, and is added up by the hub's views.
-- Temporary relations, sequences, views and composite types are not collected.
+- A **digest** stands for what may hold data of yours: it is made with a secret of the server, only
+  tells that something changed, and is the same on a server and its standbys.
+- Temporary relations are not collected; views, sequences and composite types are in `pg_schema`
+  only, sequences in `pg_stats.sequences` too.
 )";
 
 }  // namespace

@@ -1,6 +1,7 @@
 // The views for people (see the header). Runs in the hub worker.
 #include "pganalytics/pg/hub_views.hpp"
 
+#include "pganalytics/core/hub_schema_changes.hpp"
 #include "pganalytics/core/hub_views.hpp"
 #include "pganalytics/pg/hub_sql.hpp"
 
@@ -20,6 +21,14 @@ bool run_ddl(const std::string& sql, FlatError& error) {
         kDdlLimits, [&](const HubPlace&) { run_sql(sql.c_str()); }, error);
 }
 
+bool prepare(HubTables& tables, std::span<const std::string_view> names, FlatError& error) {
+    for (const std::string_view name : names) {
+        const Rowset* rowset = rowset_of(name);
+        if (rowset != nullptr && !tables.prepare(rowset_number(*rowset), {}, error)) return false;
+    }
+    return true;
+}
+
 bool make_view(const HubView& view, std::span<const std::string> columns, FlatError& error) {
     const std::string sql = create_view_sql(view, columns);
     if (run_ddl(sql, error)) return true;
@@ -32,17 +41,14 @@ bool make_view(const HubView& view, std::span<const std::string> columns, FlatEr
 
 bool make_views(HubTables& tables, FlatError& error) {
     for (const HubView& view : hub_views()) {
-        for (const std::string_view table : view.reads) {
-            const Rowset* rowset = rowset_of(table);
-            if (rowset != nullptr && !tables.prepare(rowset_number(*rowset), {}, error))
-                return false;
-        }
+        if (!prepare(tables, view.reads, error)) return false;
         const uint16_t own = rowset_number(*rowset_of(view.table));
         if (!run_ddl(create_state_function_sql(view), error) ||
             !make_view(view, tables.of(own).columns, error))
             return false;
     }
-    return true;
+    return prepare(tables, schema_change_tables(), error) &&
+           run_ddl(create_schema_changes_sql(), error);
 }
 
 }  // namespace pganalytics::pg

@@ -1,6 +1,7 @@
 // Rows to bytes (see the header). Runs in visitors.
 #include "pganalytics/pg/row_encoder.hpp"
 
+#include "pganalytics/core/definition_digest.hpp"
 #include "pganalytics/core/frame.hpp"
 #include "pganalytics/core/statement_text.hpp"
 #include "pganalytics/pg/compat.hpp"
@@ -59,7 +60,15 @@ std::string_view without_constants(std::string_view sql) {
     return strip_constants(sql, static_cast<char*>(palloc(sql.size() + 1)));
 }
 
+void put_digest(RowEncoder* encoder, std::string_view definition) {
+    char text[kDefinitionDigestBytes];
+    write_definition_digest(encoder->digest_key, definition, text);
+    put_number(encoder, sizeof text);
+    put_bytes(encoder, text, sizeof text);
+}
+
 void put_text(RowEncoder* encoder, int column, std::string_view raw) {
+    if (encoder->text_forms[column] == TextForm::kDigest) return put_digest(encoder, raw);
     std::string_view text = to_utf8(*encoder, raw);
     if (encoder->text_forms[column] == TextForm::kStatement) text = without_constants(text);
     put_number(encoder, text.size());
@@ -302,6 +311,7 @@ void nothing(DestReceiver*) {}
 RowEncoder* make_row_encoder(MemoryContext parent, bool statement_texts) {
     auto* encoder = static_cast<RowEncoder*>(MemoryContextAllocZero(parent, sizeof(RowEncoder)));
     encoder->statement_texts = statement_texts;
+    encoder->digest_key = definition_key(GetMockAuthenticationNonce());
     encoder->receiver.receiveSlot = receive_row;
     encoder->receiver.rStartup = start_rows;
     encoder->receiver.rShutdown = nothing;

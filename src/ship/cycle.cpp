@@ -43,7 +43,8 @@ void Cycle::start(const RowsetShape& shape, uint32_t datid, std::string datname,
     if (skipped_) return;
     const RowsetGroup group{shape.number, datid};
     SparseFilter& filter = preview_filter_ ? *preview_filter_ : filter_;
-    const bool full = preview_filter_ || schedule_.due(group, options_.now);
+    const int64_t least = int64_t{shape.rowset->whole_seconds} * 1'000'000;
+    const bool full = preview_filter_ || schedule_.due(group, options_.now, least);
     filter.begin(group, shape.columns.size(), shape.key_types(), full);
 }
 

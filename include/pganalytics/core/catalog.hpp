@@ -27,6 +27,7 @@ enum class Kind : uint8_t { kKey, kLabel, kCounter, kGauge };
 enum class TextForm : uint8_t {
     kAsIs,
     kStatement,  // SQL text: constants and comments taken out, null where query_text is none
+    kDigest,     // a definition, of which only a keyed digest leaves (definition_digest.hpp)
 };
 
 // Server majors, both ends included.
@@ -72,6 +73,7 @@ struct Rowset {
     std::span<const Column> columns;
     std::string_view help;
     std::string_view extension = {};
+    int whole_seconds = 0;  // sent whole no more often than this; 0: each full_interval
 };
 
 // The OID that stands first in each row of a database; evaluated once a query.

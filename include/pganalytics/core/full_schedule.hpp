@@ -1,4 +1,5 @@
-// When each rowset of each database is sent whole again: each `interval`, after a loss, on demand.
+// When each rowset of each database is sent whole again: each `interval` (where that is long enough
+// for the rowset), after a loss, on demand.
 // The first interval of a group is shortened by a fraction of its own, so that the fulls of a
 // server that started all at once spread over the cycles. Runs in `pganalytics ship`; times are
 // microseconds of a monotonic clock.
@@ -19,12 +20,12 @@ class FullSchedule {
 
     void set_interval(int64_t interval) { interval_ = interval; }
 
-    // True for a group that was never sent.
-    bool due(RowsetGroup group, int64_t now) const {
+    // True for a group that was never sent. `least`: its interval is no shorter than this.
+    bool due(RowsetGroup group, int64_t now, int64_t least = 0) const {
         const auto known = groups_.find(group);
         if (known == groups_.end()) return true;
         const Entry& entry = known->second;
-        return now >= entry.required_at || now - entry.last >= span(group, entry);
+        return now >= entry.required_at || now - entry.last >= span(group, entry, least);
     }
     // The group was sent whole.
     void sent(RowsetGroup group, int64_t now) {
@@ -53,11 +54,12 @@ class FullSchedule {
         bool first = true;
     };
 
-    int64_t span(RowsetGroup group, const Entry& entry) const {
-        if (!entry.first) return interval_;
+    int64_t span(RowsetGroup group, const Entry& entry, int64_t least) const {
+        const int64_t interval = std::max(interval_, least);
+        if (!entry.first) return interval;
         // Half to all of it, by the high bits of a multiplicative hash.
         const uint32_t mixed = (group.datid * 31 + group.rowset) * 2654435769U;
-        return interval_ / 2 + interval_ / 2 / 256 * (mixed >> 24);
+        return interval / 2 + interval / 2 / 256 * (mixed >> 24);
     }
 
     int64_t interval_;

@@ -5,6 +5,7 @@
 
 #include "pganalytics/core/catalog.hpp"
 #include "pganalytics/core/row_format.hpp"
+#include "pganalytics/core/siphash.hpp"
 #include "pganalytics/pg/postgres.hpp"
 
 namespace pganalytics::pg {
@@ -50,6 +51,7 @@ struct RowEncoder {
     size_t body_capacity;
 
     bool statement_texts;  // false: null in place of each (pganalytics.query_text)
+    SipKey digest_key;     // of texts that leave as a digest
 
     // the result
     RowChunk* first;

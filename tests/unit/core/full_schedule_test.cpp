@@ -25,6 +25,22 @@ TEST(FullSchedule, IsDueAtFirstAndEachInterval) {
     EXPECT_TRUE(schedule.due(group, 5 + kHour + kHour / 60));
 }
 
+TEST(FullSchedule, ARowsetCanAskForALongerInterval) {
+    FullSchedule schedule(kHour);
+    const RowsetGroup group{3, 16384};
+    EXPECT_TRUE(schedule.due(group, 0, 12 * kHour));
+    schedule.sent(group, 0);
+    EXPECT_FALSE(schedule.due(group, 6 * kHour - 1, 12 * kHour));
+    EXPECT_TRUE(schedule.due(group, 12 * kHour, 12 * kHour));
+    schedule.sent(group, 12 * kHour);
+    EXPECT_FALSE(schedule.due(group, 24 * kHour - 1, 12 * kHour));
+    EXPECT_TRUE(schedule.due(group, 24 * kHour, 12 * kHour));
+    // But none that is shorter.
+    EXPECT_FALSE(schedule.due(group, 13 * kHour - 1, kHour / 2));
+    schedule.require(group);
+    EXPECT_TRUE(schedule.due(group, 12 * kHour + 1, 12 * kHour));
+}
+
 TEST(FullSchedule, SpreadsAfterACommonStart) {
     FullSchedule schedule(kHour);
     std::set<int> minutes;

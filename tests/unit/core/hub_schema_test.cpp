@@ -6,6 +6,7 @@
 
 #include <set>
 
+#include "pganalytics/core/hub_schema_changes.hpp"
 #include "pganalytics/core/hub_views.hpp"
 
 namespace pganalytics {
@@ -91,6 +92,24 @@ TEST(HubViews, ReadTablesOfTheCatalog) {
             for (const Rowset& rowset : catalog()) found = found || hub_table(rowset) == table;
             EXPECT_TRUE(found) << table;
         }
+    }
+}
+
+TEST(HubSchemaChanges, ReadEveryRowsetOfSchemas) {
+    const std::string sql = create_schema_changes_sql();
+    std::string tables;
+    for (const std::string_view table : schema_change_tables()) {
+        tables += std::string(table) + " ";
+        EXPECT_TRUE(contains(sql, table)) << table;
+    }
+    for (const Rowset& rowset : catalog()) {
+        if (rowset.plugin != "pg_schema") continue;
+        EXPECT_TRUE(contains(tables, hub_table(rowset)));
+        for (const Column* column : all_columns(rowset)) {
+            if (column->kind != Kind::kKey || column->name == "datid") continue;
+            EXPECT_TRUE(contains(sql, "r." + std::string(column->name) + " = e."));
+        }
+        EXPECT_EQ(all_columns(rowset).back()->name, "digest");
     }
 }
 
