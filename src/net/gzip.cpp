@@ -1,9 +1,12 @@
-// gzip by zlib (see the header).
+// gzip: the frame around deflate.hpp's output, and inflating by zlib (see the header).
 #include "pganalytics/net/gzip.hpp"
 
+#include <isa-l/crc.h>
 #include <zlib.h>
 
 #include <algorithm>
+#include <array>
+#include <bit>
 #include <cstring>
 #include <new>
 
@@ -13,7 +16,8 @@ namespace {
 
 constexpr int kWindowBits = 15;
 constexpr int kGzipFormat = 16;  // added to the window bits
-constexpr int kMemoryLevel = 8;
+// RFC 1952: magic, deflate, no flags, no time, no hint, Unix.
+constexpr std::string_view kGzipHeader("\x1f\x8b\x08\0\0\0\0\0\0\x03", 10);
 constexpr size_t kPiece = 64 * 1024;
 // zlib counts in 32 bits.
 constexpr size_t kMostAtOnce = size_t{1} << 30;
@@ -27,34 +31,28 @@ Bytef* zlib_bytes(std::string_view bytes) {
 
 struct GzipWriter::State {
     std::string* out = nullptr;
-    z_stream stream{};
-    int level = 0;
+    std::array<std::unique_ptr<Deflater>, 2> deflaters;  // by Packing, made when first needed
+    Packing packing = Packing::kFast;
+    uint32_t checksum = 0;
     uint64_t bytes_in = 0;
-    ~State() { deflateEnd(&stream); }
 
-    // Runs `step` with room for output until it leaves some of it.
-    template <class Step>
-    void pump_by(Step&& step) {
-        unsigned char piece[16 * 1024];
-        do {
-            stream.next_out = piece;
-            stream.avail_out = sizeof piece;
-            step();
-            out->append(reinterpret_cast<const char*>(piece), sizeof piece - stream.avail_out);
-        } while (stream.avail_out == 0);
+    Deflater& deflater() {
+        std::unique_ptr<Deflater>& one = deflaters.at(static_cast<size_t>(packing));
+        if (!one) one = make_deflater(packing);
+        return *one;
     }
-    void pump(int flush) {
-        pump_by([&] { deflate(&stream, flush); });
+    void append_number(uint32_t number) {
+        char bytes[sizeof number];
+        static_assert(std::endian::native == std::endian::little);
+        std::memcpy(bytes, &number, sizeof number);
+        out->append(bytes, sizeof bytes);
     }
 };
 
-GzipWriter::GzipWriter(std::string& out, int level) : state_(std::make_unique<State>()) {
+GzipWriter::GzipWriter(std::string& out, Packing packing) : state_(std::make_unique<State>()) {
     state_->out = &out;
-    state_->level = level;
-    if (deflateInit2(&state_->stream, level, Z_DEFLATED, kWindowBits + kGzipFormat, kMemoryLevel,
-                     Z_DEFAULT_STRATEGY) != Z_OK) {
-        throw std::bad_alloc();
-    }
+    state_->packing = packing;
+    out.append(kGzipHeader);
 }
 GzipWriter::~GzipWriter() = default;
 GzipWriter::GzipWriter(GzipWriter&&) noexcept = default;
@@ -62,34 +60,34 @@ GzipWriter& GzipWriter::operator=(GzipWriter&&) noexcept = default;
 
 void GzipWriter::write(std::string_view bytes) {
     state_->bytes_in += bytes.size();
-    while (!bytes.empty()) {
-        const std::string_view part = bytes.substr(0, kMostAtOnce);
-        state_->stream.next_in = zlib_bytes(part);
-        state_->stream.avail_in = static_cast<uInt>(part.size());
-        state_->pump(Z_NO_FLUSH);
-        bytes.remove_prefix(part.size());
-    }
+    state_->checksum = crc32_gzip_refl(
+        state_->checksum, reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size());
+    state_->deflater().write(bytes, *state_->out);
 }
 
-void GzipWriter::set_level(int level) {
-    if (level == state_->level) return;
-    state_->level = level;
-    state_->stream.next_in = nullptr;
-    state_->stream.avail_in = 0;
-    state_->pump_by([&] { deflateParams(&state_->stream, level, Z_DEFAULT_STRATEGY); });
+void GzipWriter::set_packing(Packing packing) {
+    if (packing == state_->packing) return;
+    state_->deflater().pause(*state_->out);
+    state_->packing = packing;
 }
 
 void GzipWriter::finish() {
-    state_->stream.next_in = nullptr;
-    state_->stream.avail_in = 0;
-    state_->pump(Z_FINISH);
+    state_->deflater().finish(*state_->out);
+    state_->append_number(state_->checksum);
+    state_->append_number(static_cast<uint32_t>(state_->bytes_in));  // modulo 2^32, by the RFC
 }
 
 uint64_t GzipWriter::bytes_in() const { return state_->bytes_in; }
 
-std::string gzip(std::string_view bytes, int level) {
+size_t GzipWriter::memory() const {
+    size_t sum = sizeof(State);
+    for (const std::unique_ptr<Deflater>& one : state_->deflaters) sum += one ? one->memory() : 0;
+    return sum;
+}
+
+std::string gzip(std::string_view bytes, Packing packing) {
     std::string out;
-    GzipWriter writer(out, level);
+    GzipWriter writer(out, packing);
     writer.write(bytes);
     writer.finish();
     return out;

@@ -13,7 +13,8 @@ namespace pganalytics::ship {
 
 // One snapshot under way. The gzip writer points into the snapshot, so a slice does not move.
 struct SnapshotWriter::Slice {
-    Slice(const SnapshotOptions& options, const Uuid& id) : gzip(snapshot.body, kSmallLevel) {
+    Slice(const SnapshotOptions& options, const Uuid& id)
+        : gzip(snapshot.body, net::Packing::kSmall) {
         EnvelopeHead head = options.head;
         head.snapshot_id = id;
         snapshot.snapshot_id = id;
@@ -95,7 +96,8 @@ void SnapshotWriter::write_rowset(const RowsetPart& part, ColumnarRowset& rows,
                                   ColumnarRowset& gone) {
     open_entry(part);
     Slice& current = slice();
-    current.gzip.set_level(rows.bytes() + gone.bytes() > kSmallRowset ? kLargeLevel : kSmallLevel);
+    current.gzip.set_packing(rows.bytes() + gone.bytes() > kSmallRowset ? net::Packing::kFast
+                                                                        : net::Packing::kSmall);
     const auto sink = [&current](std::string_view piece) { current.write(piece); };
     std::string head;
     head.push_back(',');
@@ -183,7 +185,8 @@ std::vector<Snapshot> SnapshotWriter::finish(const Uuid& collector_id, uint64_t&
 
 size_t SnapshotWriter::bytes() const {
     size_t sum = 0;
-    for (const std::unique_ptr<Slice>& open : slices_) sum += open->snapshot.bytes() + (270U << 10);
+    for (const std::unique_ptr<Slice>& open : slices_)
+        sum += open->snapshot.bytes() + open->gzip.memory();
     return sum;
 }
 

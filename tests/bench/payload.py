@@ -62,6 +62,8 @@ def _value(column: Column, row: int, rng: random.Random) -> Any:
     if column.kind == "key":
         if kind == "oid":
             return 16390 + 7 * row
+        if kind == "boolean":
+            return row % 2 == 0
         return f"{column.name}{row}" if kind == "text" else row
     if kind == "boolean":
         return rng.random() < 0.5

@@ -82,12 +82,26 @@ class ByteReader {
   public:
     explicit ByteReader(std::string_view data) : data_(data) {}
 
-    uint8_t u8() { return fixed<uint8_t>(); }
+    uint8_t u8() {
+        if (data_.empty()) {
+            fail();
+            return 0;
+        }
+        const auto byte = static_cast<uint8_t>(data_.front());
+        data_.remove_prefix(1);
+        return byte;
+    }
     uint16_t u16() { return fixed<uint16_t>(); }
     uint32_t u32() { return fixed<uint32_t>(); }
     uint64_t u64() { return fixed<uint64_t>(); }
     double f64() { return std::bit_cast<double>(fixed<uint64_t>()); }
     uint64_t varint() {
+        // Most are small.
+        if (!data_.empty() && static_cast<uint8_t>(data_.front()) < 0x80) {
+            const auto byte = static_cast<uint8_t>(data_.front());
+            data_.remove_prefix(1);
+            return byte;
+        }
         uint64_t value = 0;
         for (unsigned shift = 0; shift < 64; shift += 7) {
             const uint8_t byte = u8();

@@ -7,33 +7,36 @@
 #include <string>
 #include <string_view>
 
+#include "pganalytics/net/deflate.hpp"
+
 namespace pganalytics::net {
 
 // Appends one gzip member to a string of the caller's. The header holds neither name nor time, so
-// the same bytes give the same output. Several may be open at once (about 270 KB each). Throws
-// std::bad_alloc only.
+// the same bytes give the same output. Several may be open at once. Throws std::bad_alloc only.
 class GzipWriter {
   public:
-    // `out` outlives the writer. `level` 1 to 9.
-    explicit GzipWriter(std::string& out, int level = 1);
+    // `out` outlives the writer.
+    explicit GzipWriter(std::string& out, Packing packing = Packing::kFast);
     ~GzipWriter();
     GzipWriter(GzipWriter&&) noexcept;
     GzipWriter& operator=(GzipWriter&&) noexcept;
 
     void write(std::string_view bytes);
-    // For what is written from here on.
-    void set_level(int level);
+    // For what is written from here on. Changing costs some bytes.
+    void set_packing(Packing packing);
     // Ends the member; nothing may be written after it.
     void finish();
     // Bytes given to write() so far.
     uint64_t bytes_in() const;
+    // What it holds beside `out`, in bytes.
+    size_t memory() const;
 
   private:
     struct State;
     std::unique_ptr<State> state_;
 };
 
-std::string gzip(std::string_view bytes, int level = 1);
+std::string gzip(std::string_view bytes, Packing packing = Packing::kFast);
 
 enum class InflateProblem : uint8_t {
     kNone = 0,
