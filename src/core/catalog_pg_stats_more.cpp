@@ -208,20 +208,25 @@ constexpr Column kWraparound[] = {
 
 // --- the relations that hold it back
 
-// Temporary tables too: autovacuum can't freeze them.
+// Temporary tables too: autovacuum can't freeze them. Ten of each are found without sorting all.
 constexpr Source kOldestSources[] = {
     {R"(FROM (
-    SELECT c.oid, c.relnamespace, c.relname, c.relkind, c.relpersistence, c.relfrozenxid,
-           c.relminmxid,
-           pg_catalog.row_number() OVER (
-               ORDER BY pg_catalog.age(c.relfrozenxid) DESC, c.oid) AS by_xid,
-           pg_catalog.row_number() OVER (
-               ORDER BY pg_catalog.mxid_age(c.relminmxid) DESC, c.oid) AS by_mxid
-    FROM pg_catalog.pg_class c
-    WHERE c.relkind OPERATOR(pg_catalog.=) ANY ('{r,t,m}'::pg_catalog."char"[])
-      AND c.relfrozenxid OPERATOR(pg_catalog.<>) '0'::pg_catalog.xid) c
-JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
-WHERE c.by_xid OPERATOR(pg_catalog.<=) 10 OR c.by_mxid OPERATOR(pg_catalog.<=) 10)",
+    SELECT c.oid, pg_catalog.row_number() OVER (ORDER BY c.age DESC, c.oid) AS place
+    FROM (SELECT c.oid, pg_catalog.age(c.relfrozenxid) AS age
+          FROM pg_catalog.pg_class c
+          WHERE c.relkind OPERATOR(pg_catalog.=) ANY ('{r,t,m}'::pg_catalog."char"[])
+            AND c.relfrozenxid OPERATOR(pg_catalog.<>) '0'::pg_catalog.xid
+          ORDER BY 2 DESC, 1 LIMIT 10) c) x
+FULL JOIN (
+    SELECT c.oid, pg_catalog.row_number() OVER (ORDER BY c.age DESC, c.oid) AS place
+    FROM (SELECT c.oid, pg_catalog.mxid_age(c.relminmxid) AS age
+          FROM pg_catalog.pg_class c
+          WHERE c.relkind OPERATOR(pg_catalog.=) ANY ('{r,t,m}'::pg_catalog."char"[])
+            AND c.relfrozenxid OPERATOR(pg_catalog.<>) '0'::pg_catalog.xid
+          ORDER BY 2 DESC, 1 LIMIT 10) c) m
+    ON m.oid OPERATOR(pg_catalog.=) x.oid
+JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) COALESCE(x.oid, m.oid)
+JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace)",
      since(13)},
 };
 
@@ -234,8 +239,10 @@ constexpr Column kOldest[] = {
           "r table, t TOAST table, m materialized view"),
     label("relpersistence", kText, "c.relpersistence::pg_catalog.text",
           "p permanent, u unlogged, t temporary"),
-    gauge("by_xid", kInt64, "", "c.by_xid", "its place by age in transaction ids; 1 is the oldest"),
-    gauge("by_mxid", kInt64, "", "c.by_mxid", "its place by age in multixact ids"),
+    gauge("by_xid", kInt64, "", "x.place",
+          "its place by age in transaction ids; 1 is the oldest, null beyond the tenth"),
+    gauge("by_mxid", kInt64, "", "m.place",
+          "its place by age in multixact ids; null beyond the tenth"),
     xid("relfrozenxid", "c.relfrozenxid::pg_catalog.text::pg_catalog.int8",
         "transaction ids before it are frozen in it (32 bits)"),
     xid("relminmxid", "c.relminmxid::pg_catalog.text::pg_catalog.int8",

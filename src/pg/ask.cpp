@@ -78,6 +78,11 @@ bool worker_is_there(uint64_t generation) {
     return shared.pid != 0 && shared.generation == generation;
 }
 
+bool is_refused(const Held& held) {
+    const SpinLock lock(shared_state()->requests.mutex);
+    return held.slot->state == SlotState::kFailed;
+}
+
 uint64_t next_number() {
     RequestsShared& shared = shared_state()->requests;
     const SpinLock lock(shared.mutex);
@@ -193,6 +198,12 @@ bool wait_for_answer(const Question& question, const Held& held, shm_mq_handle* 
             set_error(error, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
                       "the pganalytics collector ended while the request was worked on", "",
                       "Try again; it is started anew within 5 s.");
+            return false;
+        }
+        if (is_refused(held)) {
+            set_error(error, ERRCODE_INSUFFICIENT_RESOURCES,
+                      "the pganalytics collector could not take the request", "",
+                      "It lacks memory or file descriptors; the server's log has the reason.");
             return false;
         }
         const long left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), deadline);

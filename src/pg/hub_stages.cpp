@@ -146,7 +146,8 @@ void HubStages::take_files(const HubKeys::Answer& answer) {
         ++tries_;
         due_us_ = files_due_us_ = now_us_ + pause;
         if (stage_ != Stage::kServing) return publish(problem, hint);
-        return log_limited(WARNING, "hub files", problem, {}, hint);
+        log_limited(WARNING, "hub files", problem, {}, hint);
+        return;
     }
     tries_ = 0;
     files_ = *files;

@@ -67,14 +67,14 @@ void write(int level, const Line& line, uint64_t suppressed) noexcept {
 
 }  // namespace
 
-void log_limited(int level, std::string_view cause, std::string_view message,
+bool log_limited(int level, std::string_view cause, std::string_view message,
                  std::string_view detail, std::string_view hint) noexcept {
     Cause& entry = entry_of(cause.substr(0, sizeof entry.name - 1));
     const int64_t now = GetCurrentTimestamp();
     // A clock set back must not silence us for long.
     if (entry.last != 0 && now >= entry.last && now - entry.last < kQuietMicroseconds) {
         ++entry.suppressed;
-        return;
+        return false;
     }
     Line line;
     clean_copy(line.message, message);
@@ -83,6 +83,25 @@ void log_limited(int level, std::string_view cause, std::string_view message,
     write(level, line, entry.suppressed);
     entry.last = now;
     entry.suppressed = 0;
+    return true;
+}
+
+void log_for_program(int level, std::string_view cause, std::string_view message,
+                     std::string_view detail, std::string_view hint) noexcept {
+    constexpr unsigned kLinesAMinute = 60;
+    static int64_t minute = 0;  // its begin
+    static unsigned lines = 0;  // in it
+    const int64_t now = GetCurrentTimestamp();
+    if (now < minute || now - minute >= kQuietMicroseconds) {
+        minute = now;
+        lines = 0;
+    }
+    if (lines >= kLinesAMinute) {
+        log_limited(LOG, "program's lines", "the program has more to say than 60 lines a minute",
+                    message);
+    } else if (log_limited(level, cause, message, detail, hint)) {
+        ++lines;
+    }
 }
 
 void log_once(int level, std::string_view message) noexcept {

@@ -16,6 +16,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdint>
+#include <cstring>
 #include <ctime>
 #include <system_error>
 
@@ -50,6 +51,39 @@ void raise_oom_score() {
     close(file);
 }
 
+// The number of a descriptor by its name in /proc/self/fd; -1: none.
+int descriptor_number(const char* name) {
+    int number = -1;
+    for (; *name >= '0' && *name <= '9'; ++name)
+        number = (number < 0 ? 0 : number * 10) + (*name - '0');
+    return number;
+}
+
+// For kernels without close_range. Where a limit is a thousand million descriptors, trying each
+// would take minutes; where /proc is not there, nothing else is left.
+void close_one_by_one(int first, int open_max) {
+    const int folder = open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (folder < 0) {
+        for (int descriptor = first; descriptor < open_max; ++descriptor) close(descriptor);
+        return;
+    }
+    // As linux_dirent64: the record's length at 16, the name from 19 on. Entries are in the order
+    // of the numbers, so closing one moves no other.
+    alignas(8) char entries[1024];
+    while (true) {
+        const long bytes = syscall(SYS_getdents64, folder, entries, sizeof entries);
+        if (bytes <= 0) break;
+        for (long at = 0; at < bytes;) {
+            unsigned short length = 0;
+            std::memcpy(&length, entries + at + 16, sizeof length);
+            const int descriptor = descriptor_number(entries + at + 19);
+            if (descriptor >= first && descriptor != folder) close(descriptor);
+            at += length;
+        }
+    }
+    close(folder);
+}
+
 void arrange_descriptors(const ChildPlan& plan) {
     if (plan.socket == kProgramSocket) {
         fcntl(kProgramSocket, F_SETFD, 0);
@@ -59,9 +93,7 @@ void arrange_descriptors(const ChildPlan& plan) {
     const int null = open("/dev/null", O_RDWR);
     for (int target = 0; target <= 2; ++target) dup2(null, target);
     if (syscall(SYS_close_range, kProgramSocket + 1, ~0U, 0) == 0) return;
-    for (int descriptor = kProgramSocket + 1; descriptor < plan.open_max; ++descriptor) {
-        close(descriptor);
-    }
+    close_one_by_one(kProgramSocket + 1, plan.open_max);
 }
 
 [[noreturn]] void run_child(const ChildPlan& plan) {

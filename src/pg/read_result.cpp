@@ -26,7 +26,7 @@ ReadResult part_of(const ReadResult& result, uint64_t rows, uint64_t all_rows) {
 RowsetEnd end_of(const ReadResult& result, const RowEncoder& encoder, uint64_t max_rows) {
     RowsetEnd end;
     end.rows = encoder.rows;
-    end.complete = result.good && !encoder.cut && encoder.left_out == 0;
+    end.complete = result.good && !encoder.cut && !encoder.cut_by_bytes && encoder.left_out == 0;
     end.elapsed_us = result.elapsed_us;
     end.cpu_us = result.cpu_us;
     if (!result.good) {
@@ -34,6 +34,8 @@ RowsetEnd end_of(const ReadResult& result, const RowEncoder& encoder, uint64_t m
         end.message = clean_text(result.error.message);
     } else if (encoder.cut) {
         end.message = "cut at " + std::to_string(max_rows) + " rows (pganalytics.max_rows)";
+    } else if (encoder.cut_by_bytes) {
+        end.message = "cut at " + std::to_string(kMaxRowsBytes >> 20) + " MB";
     } else if (encoder.left_out > 0) {
         end.message = std::to_string(encoder.left_out) + " rows left out, each too long";
     }

@@ -4,6 +4,7 @@
 #include "pganalytics/core/codec.hpp"
 #include "pganalytics/pg/compat.hpp"
 #include "pganalytics/pg/guard.hpp"
+#include "pganalytics/pg/log.hpp"
 #include "pganalytics/pg/request_channel.hpp"
 #include "pganalytics/pg/shared_state.hpp"
 #include "pganalytics/pg/transaction.hpp"
@@ -33,6 +34,22 @@ size_t take_slots(TakenSlot (&taken)[kRequestSlots]) {
     return count;
 }
 
+// Tells the session of this request, if it still waits, that there will be no answer.
+void refuse_slot(uint64_t number) {
+    RequestsShared& shared = shared_state()->requests;
+    Latch* asker = nullptr;
+    {
+        const SpinLock lock(shared.mutex);
+        for (RequestSlot& slot : shared.slots) {
+            if (slot.state != SlotState::kTaken || slot.number != number) continue;
+            slot.state = SlotState::kFailed;
+            asker = slot.asker;
+        }
+    }
+    // A session that is gone meanwhile: one more wake-up for whoever has its place.
+    if (asker != nullptr) SetLatch(asker);
+}
+
 // Numbers of the slots whose sessions still wait.
 size_t live_slots(uint64_t (&live)[kRequestSlots]) {
     RequestsShared& shared = shared_state()->requests;
@@ -52,8 +69,7 @@ std::optional<Request> Requests::attach(uint64_t number, dsm_handle handle, Wait
     const bool good = try_postgres(
         [&] {
             MemoryContextSwitchTo(TopMemoryContext);
-            CurrentResourceOwner = process_resource_owner();
-            waiting.segment = dsm_attach(handle);
+            waiting.segment = attach_lasting_segment(handle);
             if (waiting.segment == nullptr) return;
             shm_toc* toc = shm_toc_attach(kRequestMagic, dsm_segment_address(waiting.segment));
             if (toc == nullptr) return;
@@ -63,7 +79,12 @@ std::optional<Request> Requests::attach(uint64_t number, dsm_handle handle, Wait
             waiting.queue = shm_mq_attach(mq, waiting.segment, nullptr);
         },
         error);
-    if (!good || waiting.queue == nullptr) return std::nullopt;
+    if (!good) {
+        recover_from_error();
+        log_limited(LOG, "request", "a session's request could not be taken", error.message);
+        return std::nullopt;
+    }
+    if (waiting.queue == nullptr) return std::nullopt;
     uint32_t length = 0;
     std::memcpy(&length, text, sizeof length);
     auto request = decode<Request>({text + sizeof length, length});
@@ -80,6 +101,7 @@ std::vector<Request> Requests::take_new() {
         auto request = attach(taken[i].number, taken[i].segment, waiting);
         if (!request) {
             detach(waiting);
+            refuse_slot(taken[i].number);
             continue;
         }
         waiting_[taken[i].number] = std::move(waiting);

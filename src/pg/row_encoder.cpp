@@ -82,6 +82,7 @@ RowChunk* add_chunk(RowEncoder* encoder, size_t least) {
     chunk->next = nullptr;
     chunk->used = kFrameHeaderBytes;
     chunk->capacity = capacity;
+    encoder->bytes += capacity;
     if (encoder->last != nullptr) {
         encoder->last->next = chunk;
     } else {
@@ -292,6 +293,10 @@ bool receive_row(TupleTableSlot* slot, DestReceiver* self) {
         encoder->cut = true;
         return false;
     }
+    if (encoder->bytes >= kMaxRowsBytes) {
+        encoder->cut_by_bytes = true;
+        return false;
+    }
     MemoryContext const before = MemoryContextSwitchTo(encoder->row_context);
     put_row(encoder, slot);
     MemoryContextSwitchTo(before);
@@ -348,8 +353,8 @@ void end_rows(RowEncoder* encoder) {
 void drop_rows(RowEncoder* encoder) {
     MemoryContextReset(encoder->context);
     encoder->first = encoder->last = nullptr;
-    encoder->rows = encoder->left_out = 0;
-    encoder->cut = false;
+    encoder->rows = encoder->left_out = encoder->bytes = 0;
+    encoder->cut = encoder->cut_by_bytes = false;
 }
 
 }  // namespace pganalytics::pg

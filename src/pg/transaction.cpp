@@ -1,7 +1,36 @@
 // One transaction of a worker (see the header). Runs in visitors and the hub worker.
 #include "pganalytics/pg/transaction.hpp"
 
+#include <utility>
+
 namespace pganalytics::pg {
+
+namespace {
+
+// Of a segment on its way. Nothing is left in it once one is there.
+ResourceOwner making_owner = nullptr;
+
+template <class Make>
+dsm_segment* lasting(Make&& make) {
+    if (making_owner == nullptr) making_owner = ResourceOwnerCreate(nullptr, "pganalytics");
+    CurrentResourceOwner = making_owner;
+    dsm_segment* const segment = make();
+    if (segment != nullptr) dsm_pin_mapping(segment);
+    return segment;
+}
+
+// From 17 on, one that has begun to release can't be used again.
+void release_what_was_half_made() {
+    ResourceOwner const owner = std::exchange(making_owner, nullptr);
+    if (owner == nullptr) return;
+    if (CurrentResourceOwner == owner) CurrentResourceOwner = nullptr;
+    ResourceOwnerRelease(owner, RESOURCE_RELEASE_BEFORE_LOCKS, false, true);
+    ResourceOwnerRelease(owner, RESOURCE_RELEASE_LOCKS, false, true);
+    ResourceOwnerRelease(owner, RESOURCE_RELEASE_AFTER_LOCKS, false, true);
+    ResourceOwnerDelete(owner);
+}
+
+}  // namespace
 
 void begin_transaction(const TransactionOptions& options) {
     SetCurrentStatementStartTimestamp();
@@ -31,16 +60,19 @@ void recover_from_error() noexcept {
             AbortOutOfAnyTransaction();
             LWLockReleaseAll();
             pgstat_report_wait_end();
+            release_what_was_half_made();
             InterruptHoldoffCount = InterruptHoldoffCount - 1;
         },
         ignored));
     MemoryContextSwitchTo(context);
 }
 
-ResourceOwner process_resource_owner() {
-    static ResourceOwner owner = nullptr;
-    if (owner == nullptr) owner = ResourceOwnerCreate(nullptr, "pganalytics");
-    return owner;
+dsm_segment* make_lasting_segment(Size size) {
+    return lasting([&] { return dsm_create(size, 0); });
+}
+
+dsm_segment* attach_lasting_segment(dsm_handle handle) {
+    return lasting([&] { return dsm_attach(handle); });
 }
 
 void set_session_settings(std::span<const SessionSetting> settings, bool as_superuser) {

@@ -19,7 +19,6 @@ bool Visit::make_segment(const VisitOrder& order, const std::string& bytes, Flat
                                                  ALLOCSET_DEFAULT_SIZES);
             }
             MemoryContextSwitchTo(context_);
-            CurrentResourceOwner = process_resource_owner();
             shm_toc_estimator estimator;
             shm_toc_initialize_estimator(&estimator);
             shm_toc_estimate_chunk(&estimator, sizeof length + length);
@@ -27,7 +26,7 @@ bool Visit::make_segment(const VisitOrder& order, const std::string& bytes, Flat
             shm_toc_estimate_chunk(&estimator, kVisitQueueBytes);
             shm_toc_estimate_keys(&estimator, 3);
             const Size size = shm_toc_estimate(&estimator);
-            segment_ = dsm_create(size, 0);
+            segment_ = make_lasting_segment(size);
             shm_toc* toc = shm_toc_create(kVisitMagic, dsm_segment_address(segment_), size);
             auto* place = static_cast<char*>(shm_toc_allocate(toc, sizeof length + length));
             std::memcpy(place, &length, sizeof length);
@@ -72,6 +71,7 @@ Visit::Started Visit::launch(FlatError& error) {
 Visit::Started Visit::start(const VisitOrder& order, FlatError& error) {
     const std::string bytes = encode(order);
     if (!make_segment(order, bytes, error)) {
+        recover_from_error();
         finish();
         return Started::kFailed;
     }

@@ -76,7 +76,7 @@ bool log_program_line(std::string_view payload) {
     if (!line) return false;
     const bool trouble = line->level == LogLevel::kWarning || line->level == LogLevel::kError;
     const int level = line->level == LogLevel::kDebug ? DEBUG1 : trouble ? WARNING : LOG;
-    log_limited(level, line->cause, line->message, line->detail, line->hint);
+    log_for_program(level, line->cause, line->message, line->detail, line->hint);
     return true;
 }
 

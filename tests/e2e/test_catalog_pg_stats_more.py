@@ -167,19 +167,24 @@ def test_wraparound_and_oldest_relations(
     with server.connect() as owner:
         owner.execute("create temp table forgotten (x int)")
         found = catalog.keyed(watcher, "pg_stats.oldest_relations")
-        reference = rows_of(
-            watcher,
-            "select oid as relid, relname, relpersistence::text, relkind::text, age(relfrozenxid),"
-            " relfrozenxid::text::bigint as relfrozenxid, relminmxid::text::bigint as relminmxid from pg_class"
-            " where relkind in ('r', 't', 'm') order by age(relfrozenxid) desc, oid limit 10",
-        )
-        first = sorted((row for row in found.values() if row["by_xid"] <= 10), key=lambda row: row["by_xid"])
-        assert [row["relid"] for row in first] == [one["relid"] for one in reference]
-        for row, one in zip(first, reference):
-            same(row, one, [c for c in one if c != "age"])
-        for one in rows_of(watcher, "select oid from pg_class where relkind in ('r', 't', 'm')"):
-            if one["oid"] in found and found[one["oid"]]["relname"] != "forgotten":
-                continue
+        named: set[int] = set()
+        for place, column, age in (
+            ("by_xid", "relfrozenxid", "age"),
+            ("by_mxid", "relminmxid", "mxid_age"),
+        ):
+            reference = rows_of(
+                watcher,
+                "select oid as relid, relname, relpersistence::text, relkind::text,"
+                " relfrozenxid::text::bigint as relfrozenxid, relminmxid::text::bigint as relminmxid from pg_class"
+                f" where relkind in ('r', 't', 'm') order by {age}({column}) desc, oid limit 10",
+            )
+            first = sorted((row for row in found.values() if row[place]), key=lambda row: row[place])
+            assert [row[place] for row in first] == list(range(1, 11))
+            assert [row["relid"] for row in first] == [one["relid"] for one in reference]
+            for row, one in zip(first, reference):
+                same(row, one, list(one))
+            named |= {row["relid"] for row in first}
+        assert {row["relid"] for row in found.values()} == named
         # Everything else frozen now, a temporary table is the oldest.
         server.execute("vacuum freeze")
         owner.execute("select pg_current_xact_id()")

@@ -188,3 +188,25 @@ def test_functions_without_preloading_say_so(world: World) -> None:
     assert (component, name, value) == ("collector", "state", "not loaded")
     with pytest.raises(psycopg.errors.ObjectNotInPrerequisiteState, match="not loaded"):
         server.query("select * from pganalytics_collect_now()")
+
+
+def test_a_request_that_can_not_be_taken_fails_at_once(server: Server) -> None:
+    (worker,) = server.workers()["pganalytics collector"]
+
+    def allow(descriptors: str) -> None:
+        server.installation.run(["prlimit", "--pid", worker, f"--nofile={descriptors}:"])
+
+    # Segments of shared memory are files: with no descriptor left none can be attached, or made.
+    allow("3")
+    try:
+        for _ in range(3):
+            began = time.monotonic()
+            with pytest.raises(psycopg.errors.InsufficientResources, match="could not take"):
+                server.query("select * from pganalytics_collect_now()")
+            assert time.monotonic() - began < 5
+        assert "a session's request could not be taken" in server.log()
+    finally:
+        allow("1024")
+    rows = server.rows("select * from pganalytics_collect_now()")
+    assert any(row["rowset"] == "tables" and row["rows"] > 0 for row in rows)
+    assert server.workers()["pganalytics collector"] == [worker]

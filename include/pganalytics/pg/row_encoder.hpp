@@ -13,6 +13,8 @@ namespace pganalytics::pg {
 // Longer texts are cut; rows beyond the limit are left out and counted.
 inline constexpr size_t kMaxTextBytes = size_t{64} << 10;
 inline constexpr size_t kMaxRowBytes = size_t{512} << 10;
+// Of all rows of a rowset: what a visitor holds before it hands over.
+inline constexpr size_t kMaxRowsBytes = size_t{64} << 20;
 
 // A frame: `bytes` begins with the frame's header.
 struct RowChunk {
@@ -58,7 +60,9 @@ struct RowEncoder {
     RowChunk* last;
     uint64_t rows;
     uint64_t left_out;  // rows beyond kMaxRowBytes
+    uint64_t bytes;     // of all chunks
     bool cut;           // there were more than max_rows
+    bool cut_by_bytes;  // there was more than kMaxRowsBytes
 };
 
 // `parent` owns the encoder's memory.

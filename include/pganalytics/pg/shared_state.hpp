@@ -54,8 +54,9 @@ struct CollectorShared {
 
 enum class SlotState : uint8_t {
     kFree = 0,
-    kAsked = 1,  // by a session; the collector has not seen it
-    kTaken = 2,  // the collector has attached to the segment
+    kAsked = 1,   // by a session; the collector has not seen it
+    kTaken = 2,   // the collector has attached to the segment
+    kFailed = 3,  // the collector could not attach
 };
 
 // The asking session makes the segment and takes the slot; it alone frees it (zeroed).

@@ -36,9 +36,11 @@ template <class Function>
     return done;
 }
 
-// For what is held outside of transactions (segments of dynamic shared memory): made once in a
-// process, inside try_postgres; set CurrentResourceOwner to it before.
-ResourceOwner process_resource_owner();
+// Segments of dynamic shared memory held outside of transactions, until dsm_detach(). Inside
+// try_postgres; after a failure recover_from_error() lets go of what was half done.
+dsm_segment* make_lasting_segment(Size size);
+// Null where whoever made it is gone.
+dsm_segment* attach_lasting_segment(dsm_handle handle);
 
 struct SessionSetting {
     const char* name;

@@ -4,12 +4,18 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <poll.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <chrono>
 #include <csignal>
+#include <cstddef>
 #include <filesystem>
 #include <fstream>
 #include <set>
@@ -133,6 +139,49 @@ TEST_F(ProgramTest, InheritsNothing) {
     EXPECT_EQ(status_line(pid, "SigBlk"), "0000000000000000");
     // But for glibc's own two.
     EXPECT_EQ(std::stoull(status_line(pid, "SigIgn"), nullptr, 16) & 0x7fffffff, 0u);
+}
+
+// Makes close_range fail as on a kernel that does not know it, here and in children.
+bool forbid_close_range() {
+    sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_close_range, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    const sock_fprog program = {std::size(code), code};
+    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+           prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+}
+
+size_t count_descriptors(pid_t pid) {
+    size_t count = 0;
+    const std::string folder = "/proc/" + std::to_string(pid) + "/fd";
+    for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+        count += entry.exists() || entry.is_symlink() ? 1 : 0;
+    }
+    return count;
+}
+
+TEST_F(ProgramTest, InheritsNothingWhereTheKernelIsOld) {
+    // In a process of its own: the filter stays.
+    const pid_t child = fork();
+    if (child == 0) {
+        for (int i = 0; i < 200; ++i) {
+            if (open("/dev/null", O_RDONLY) < 0) _exit(10);
+        }
+        if (!forbid_close_range()) _exit(11);
+        if (syscall(SYS_close_range, 1000, 1001, 0) != -1 || errno != ENOSYS) _exit(12);
+        Program program(peer("plain"));
+        if (!serve_until(program, Program::State::kRunning)) _exit(13);
+        const size_t count = count_descriptors(program.pid());
+        program.stop_now();
+        _exit(count == 4 ? 0 : 14);
+    }
+    int status = 0;
+    ASSERT_EQ(waitpid(child, &status, 0), child);
+    EXPECT_TRUE(WIFEXITED(status));
+    EXPECT_EQ(WEXITSTATUS(status), 0);
 }
 
 TEST_F(ProgramTest, KilledProgramIsStartedAgainWithBackOff) {
