@@ -15,6 +15,8 @@ std::string_view scope_name(Scope scope) {
             return "database";
         case Scope::kHost:
             return "host";
+        case Scope::kProgram:
+            return "program";
         case Scope::kExternal:
             return "external";
         case Scope::kHub:
@@ -31,6 +33,8 @@ std::string_view scope_help(Scope scope) {
             return "Read in each database";
         case Scope::kHost:
             return "Read from the host";
+        case Scope::kProgram:
+            return "Told by the collector of itself";
         case Scope::kExternal:
             return "Not collected by us: stored as other collectors of the family send it";
         case Scope::kHub:

@@ -40,6 +40,8 @@ const char* scope_name(Scope scope) {
             return "database";
         case Scope::kHost:
             return "host";
+        case Scope::kProgram:
+            return "program";
         case Scope::kExternal:
             return "external";
         case Scope::kHub:

@@ -19,9 +19,10 @@ constexpr int64_t kLeastBudgetUs = kSecond / 5;
 constexpr int64_t kOverdueUs = kSecond / 5;
 constexpr size_t kFrameTypeAt = 4;
 
-int64_t unix_now() {
-    return GetCurrentTimestamp() + int64_t{POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE} * USECS_PER_DAY;
-}
+constexpr int64_t kUnixOfPostgres =
+    int64_t{POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE} * USECS_PER_DAY;
+
+int64_t unix_now() { return GetCurrentTimestamp() + kUnixOfPostgres; }
 
 std::string clean(std::string_view text) {
     std::string out;
@@ -72,7 +73,8 @@ std::vector<uint16_t> Cycle::due_host_rowsets(const CycleOrder& order, int64_t n
     const CycleRules rules = rules_of(order.purpose);
     std::vector<uint16_t> due;
     for (const Rowset& rowset : catalog()) {
-        if (rowset.scope != Scope::kHost || !is_selected_rowset(rowset, order, selection)) continue;
+        const bool made_there = rowset.scope == Scope::kHost || rowset.scope == Scope::kProgram;
+        if (!made_there || !is_selected_rowset(rowset, order, selection)) continue;
         const uint16_t number = rowset_number(rowset);
         const auto read = host_read_.find(number);
         const bool is_due =
@@ -344,6 +346,30 @@ void Cycle::forget_reads() {
 
 void Cycle::stop() { visit_.terminate(); }
 
+WorkerCounts Cycle::counts(int64_t now_us) const {
+    const int64_t since = plan_.waiting_since();
+    WorkerCounts counts;
+    counts.started_at = figures_.started_at + kUnixOfPostgres;
+    counts.cycles = figures_.cycles;
+    counts.cycles_skipped = figures_.cycles_late;
+    counts.visits = figures_.visits;
+    counts.visits_failed = figures_.visits_failed;
+    counts.visits_cut = figures_.visits_cut;
+    counts.visits_without_worker = figures_.no_worker_slot;
+    counts.rowsets_read = figures_.rowsets_read;
+    counts.rowsets_failed = figures_.rowsets_failed;
+    counts.rowsets_dropped = figures_.rowsets_dropped;
+    counts.rows = figures_.rows;
+    counts.bytes = figures_.bytes;
+    counts.worker_cpu_us = own_cpu_us();
+    counts.visitors_cpu_us = figures_.visitor_cpu_us;
+    counts.program_starts = program_.starts();
+    counts.databases = figures_.databases_known;
+    counts.databases_waiting = plan_.waiting();
+    if (since != 0) counts.waiting_since = unix_now() - (now_us - since);
+    return counts;
+}
+
 void Cycle::end(int64_t now_us) {
     announce();
     CycleEnd end;
@@ -351,6 +377,7 @@ void Cycle::end(int64_t now_us) {
     end.databases_visited = plan_.visited();
     end.databases_waiting = plan_.waiting();
     for (const Database& database : list_.databases) end.databases.push_back(database.oid);
+    end.counts = counts(now_us);
     pass_on(make_frame(end));
     active_ = false;
     figures_.last_cycle_ended = GetCurrentTimestamp();

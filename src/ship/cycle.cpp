@@ -83,6 +83,7 @@ Status Cycle::end_rowset(const RowsetEnd& end) {
     RowsetReport report;
     report.rows = end.rows;
     report.elapsed_us = end.elapsed_us;
+    report.cpu_us = end.cpu_us;
     if (!end.sqlstate.empty() || !end.message.empty())
         report.error = end.message + " (" + end.sqlstate + ")";
     // A frame of rows can get lost where memory is short; what was in it is not gone for that.
@@ -109,8 +110,10 @@ void Cycle::finish(bool complete, RowsetReport report) {
                 std::to_string(not_taken_) + " rows beyond what pganalytics.memory_limit allows";
         }
         const SparseFilter::Changes changes = filter.end(report.complete);
-        report.sent = changes.rows.size();
-        if (changes.anything) write(shape, changes, report);
+        if (changes.anything) {
+            report.sent = changes.rows.size();
+            write(shape, changes, report);
+        }
         filter.release();
     }
     reports_.push_back(std::move(report));
@@ -167,11 +170,11 @@ std::unique_ptr<SnapshotWriter> Cycle::take_writer() {
     return std::move(writer_);
 }
 
-std::vector<RowsetShape> Cycle::host_shapes() const {
+std::vector<RowsetShape> Cycle::own_shapes(Scope scope) const {
     std::vector<RowsetShape> due;
     for (const uint16_t number : options_.begin.host_rowsets) {
         const RowsetShape* shape = shapes_.find(number);
-        if (shape != nullptr && shape->rowset->scope == Scope::kHost) due.push_back(*shape);
+        if (shape != nullptr && shape->rowset->scope == scope) due.push_back(*shape);
     }
     return due;
 }
@@ -188,12 +191,14 @@ void Cycle::add_host_rowset(const HostRowset& read) {
     RowsetReport report;
     report.rows = read.count;
     report.elapsed_us = read.elapsed_us;
+    report.cpu_us = read.cpu_us;
     if (read.error) report.error = read.error->message;
     finish(!read.error, std::move(report));
 }
 
 void Cycle::end(const CycleEnd& end) {
     ended_ = true;
+    worker_ = end.counts;
     if (options_.use != CycleUse::kSend) return;
     filter_.keep_databases(end.databases);
     schedule_.keep_databases(end.databases);

@@ -50,6 +50,7 @@ Status with_message(std::string_view payload, auto&& use) {
 Shipper::Shipper()
     : now_(this_moment()),
       answers_(socket_),
+      started_at_(now_.wall),
       filter_(random_key()),
       schedule_(3600 * kSecond),
       incarnation_(net::random_uuid()),
@@ -250,7 +251,7 @@ Status Shipper::begin_cycle(const CycleBegin& begin) {
 void Shipper::begin_host_reading() {
     const ReadHostRowset read = host_figures(*facts_, processes_);
     std::vector<RowsetShape> volumes;
-    for (RowsetShape& shape : cycle_->host_shapes()) {
+    for (RowsetShape& shape : cycle_->own_shapes(Scope::kHost)) {
         if (may_hang(*shape.rowset)) {
             volumes.push_back(std::move(shape));
         } else {
@@ -284,6 +285,7 @@ void Shipper::finish_cycle() {
     awaits_volumes_ = volumes_missed_ = false;
     for (const HostRowset& rowset : host_rowsets_) cycle_->add_host_rowset(rowset);
     host_rowsets_.clear();
+    add_own_rowsets();
     const std::unique_ptr<Cycle> cycle = std::move(cycle_);
     count(*cycle);
     const CycleBegin& begin = cycle->begin();
@@ -308,8 +310,20 @@ void Shipper::finish_cycle() {
     figures_.cycle_cpu_us = process_cpu_us() - cycle_cpu_;
 }
 
+// What all that went before in this cycle has cost is told with the next.
+void Shipper::add_own_rowsets() {
+    const StatusSource status = status_source();
+    const OwnSource source{status, cycle_->worker(), costs_, started_at_};
+    const auto read = [&source](const Rowset& rowset, RowBuilder& out) {
+        return read_own_rowset(rowset, source, out);
+    };
+    for (const RowsetShape& shape : cycle_->own_shapes(Scope::kProgram))
+        cycle_->add_host_rowset(read_host_rowset(shape, read));
+}
+
 void Shipper::count(const Cycle& cycle) {
     ++figures_.cycles;
+    costs_.count(cycle.reports(), cycle.use() == CycleUse::kSend, now_.wall);
     for (const RowsetReport& report : cycle.reports()) {
         figures_.rows_read += report.rows;
         if (cycle.use() == CycleUse::kSend) figures_.rows_sent += report.sent;

@@ -32,7 +32,7 @@ void Shipper::take_request(const Request& request) {
             cycle_requests_[request.number] = request;
             return;
         case RequestKind::kStatus:
-            return answers_.send(request.number, status_rows());
+            return answers_.send(request.number, status_report(status_source()));
         case RequestKind::kRegister:
             return take_register(request);
         case RequestKind::kUnregister:
@@ -59,12 +59,10 @@ void Shipper::take_register(const Request& request) {
     if (!begun) answers_.send_error(request.number, begun.error());
 }
 
-std::string Shipper::status_rows() {
-    StatusSource source{
-        figures_,     link_,          queue_,
-        filter_,      state_problem_, settings_ ? settings_->state_directory : std::string(),
-        incarnation_, next_sequence_, now_};
-    return status_report(source);
+StatusSource Shipper::status_source() const {
+    return {figures_,     link_,          queue_,
+            filter_,      state_problem_, settings_ ? settings_->state_directory : std::string(),
+            incarnation_, next_sequence_, now_};
 }
 
 // The cycle that was read gets its collector_id and goes into the queue, as soon as there is one.

@@ -17,6 +17,7 @@ enum class Scope : uint8_t {
     kCluster,   // read once a cycle, in the visit to pganalytics.database
     kDatabase,  // read in each database; the first key column is datid
     kHost,      // read by the program from /proc and the file systems
+    kProgram,   // what the program says of the collector itself, at a cycle's end
     kExternal,  // no source of ours: rows come from other collectors of the family only
     kHub,       // rows the hub itself writes beside what it was sent
 };
@@ -39,7 +40,8 @@ struct Versions {
 
 struct Column {
     std::string_view name;  // PostgreSQL's own
-    std::string_view sql;   // expression over the rowset's source; empty for kHost and kExternal
+    std::string_view
+        sql;  // expression over the rowset's source; empty for kHost, kProgram and kExternal
     ColumnType type;
     Kind kind;
     std::string_view unit;  // "bytes", "milliseconds", "rows", "blocks", ... ; empty: none

@@ -83,7 +83,8 @@ struct CycleBegin {
     // Request that asked for the cycle; 0: none. Answered by the program when it is read
     // (collect_now, preview) or when the hub has answered (push_now).
     uint64_t request = 0;
-    std::vector<uint16_t> host_rowsets;  // kHost rowsets due, which the program reads itself
+    std::vector<uint16_t>
+        host_rowsets;  // kHost and kProgram rowsets due, which the program makes itself
     static void fields(auto& self, auto& codec) {
         codec(self.number, self.purpose, self.time, self.request, self.host_rowsets);
     }
@@ -117,14 +118,44 @@ struct RowsetEnd {
     }
 };
 
+// What the worker counted since its start; times in microseconds since 1970.
+struct WorkerCounts {
+    int64_t started_at = 0;
+    uint64_t cycles = 0;
+    uint64_t cycles_skipped = 0;
+    uint64_t visits = 0;
+    uint64_t visits_failed = 0;
+    uint64_t visits_cut = 0;
+    uint64_t visits_without_worker = 0;
+    uint64_t rowsets_read = 0;
+    uint64_t rowsets_failed = 0;
+    uint64_t rowsets_dropped = 0;
+    uint64_t rows = 0;
+    uint64_t bytes = 0;
+    uint64_t worker_cpu_us = 0;
+    uint64_t visitors_cpu_us = 0;
+    uint64_t program_starts = 0;
+    uint32_t databases = 0;
+    uint32_t databases_waiting = 0;
+    int64_t waiting_since = 0;  // of the database that has waited longest; 0: none
+    static void fields(auto& self, auto& codec) {
+        codec(self.started_at, self.cycles, self.cycles_skipped, self.visits, self.visits_failed,
+              self.visits_cut, self.visits_without_worker, self.rowsets_read, self.rowsets_failed,
+              self.rowsets_dropped, self.rows, self.bytes, self.worker_cpu_us, self.visitors_cpu_us,
+              self.program_starts, self.databases, self.databases_waiting, self.waiting_since);
+    }
+};
+
 struct CycleEnd {
     static constexpr FrameType kType = FrameType::kCycleEnd;
     uint64_t number = 0;
     uint32_t databases_visited = 0;
     uint32_t databases_waiting = 0;   // left for the next cycle
     std::vector<uint32_t> databases;  // every database there is: state of others is forgotten
+    WorkerCounts counts;
     static void fields(auto& self, auto& codec) {
-        codec(self.number, self.databases_visited, self.databases_waiting, self.databases);
+        codec(self.number, self.databases_visited, self.databases_waiting, self.databases,
+              self.counts);
     }
 };
 

@@ -73,6 +73,7 @@ class Cycle {
     void pass_on(std::string frame);
     void close_rowset();
     void end_visit();
+    WorkerCounts counts(int64_t now_us) const;
     void end(int64_t now_us);
 
     Program& program_;

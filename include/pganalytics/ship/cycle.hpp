@@ -26,6 +26,7 @@ struct RowsetReport {
     uint64_t rows = 0;
     uint64_t sent = 0;
     uint64_t elapsed_us = 0;
+    uint64_t cpu_us = 0;
     bool complete = false;
     std::string error;  // empty: none
 };
@@ -58,11 +59,12 @@ class Cycle {
     bool in_rowset() const { return shape_ != nullptr; }
 
     void add_host_rowset(const HostRowset& read);
-    // The host's rowsets that are due, as far as they belong to this cycle.
-    std::vector<RowsetShape> host_shapes() const;
+    // The rowsets of this scope that are due and that the program makes itself.
+    std::vector<RowsetShape> own_shapes(Scope scope) const;
 
     // The worker has sent everything.
     void end(const CycleEnd& end);
+    const WorkerCounts& worker() const { return worker_; }
     bool ended() const { return ended_; }
 
     const CycleBegin& begin() const { return options_.begin; }
@@ -97,6 +99,7 @@ class Cycle {
     std::vector<Deferred> deferred_;
     std::vector<RowsetReport> reports_;
     bool ended_ = false;
+    WorkerCounts worker_;
 
     // The rowset being read.
     const RowsetShape* shape_ = nullptr;

@@ -26,6 +26,7 @@
 #include "pganalytics/ship/cycle.hpp"
 #include "pganalytics/ship/host_reader.hpp"
 #include "pganalytics/ship/hub_link.hpp"
+#include "pganalytics/ship/own_rowsets.hpp"
 #include "pganalytics/ship/push_waiters.hpp"
 #include "pganalytics/ship/snapshot_queue.hpp"
 #include "pganalytics/ship/status_report.hpp"
@@ -56,6 +57,7 @@ class Shipper {
     void send_held_cycle();
     void drop_held_cycle();
     void lose(const std::vector<Snapshot>& lost);
+    void add_own_rowsets();
     void count(const Cycle& cycle);
     void answer_collect_now(uint64_t request, const Cycle& cycle);
 
@@ -65,7 +67,7 @@ class Shipper {
     void take_enrolment_outcomes();
     void fail_hopeless_waiters();
     void answer_waiters();
-    std::string status_rows();
+    StatusSource status_source() const;
     void log(LogLevel level, std::string_view cause, const Error& error);
 
     int exit_status_ = 0;
@@ -81,6 +83,7 @@ class Shipper {
     std::optional<host::FileLock> state_lock_;
     std::optional<Error> state_problem_;
 
+    int64_t started_at_;  // wall clock
     SparseFilter filter_;
     FullSchedule schedule_;
     std::unique_ptr<Cycle> cycle_;
@@ -103,6 +106,7 @@ class Shipper {
     int64_t refusal_full_at_ = 0;
     bool was_failing_ = false;
     ShipFigures figures_;
+    RowsetCosts costs_;
 };
 
 }  // namespace pganalytics::ship

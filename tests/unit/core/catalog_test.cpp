@@ -84,8 +84,11 @@ TEST(Catalog, HasTheRowsetsOfTheDesign) {
                                             "pg_stats.slru",
                                             "pg_stats.tables",
                                             "pg_stats.wraparound",
+                                            "pganalytics.collector",
                                             "pganalytics.fulls",
                                             "pganalytics.gone",
+                                            "pganalytics.rowsets",
+                                            "pganalytics.visibility",
                                             "sysstat.cgroup",
                                             "sysstat.cpu",
                                             "sysstat.disk_io",
@@ -126,18 +129,16 @@ TEST(Catalog, NamesAreIdentifiersThatNeedNoQuotes) {
 
 TEST(Catalog, ColumnsAreCompleteInEachVersion) {
     const std::set<std::string_view> units = {
-        "",           "blocks",      "buffers",      "bytes",
-        "calls",      "checkpoints", "conflicts",    "deadlocks",
-        "errors",     "events",      "faults",       "files",
-        "flushes",    "functions",   "indexes",      "inodes",
-        "interrupts", "locks",       "microseconds", "milliseconds",
-        "objects",    "operations",  "packets",      "pages",
-        "periods",    "processes",   "queries",      "records",
-        "roles",      "rounds",      "rows",         "runs",
-        "scans",      "schemas",     "sectors",      "sessions",
-        "slots",      "spills",      "stalls",       "statements",
-        "switches",   "tables",      "tablespaces",  "tasks",
-        "ticks",      "times",       "transactions", "writes"};
+        "",           "blocks",      "buffers",  "bytes",        "calls",        "checkpoints",
+        "conflicts",  "connections", "cycles",   "databases",    "deadlocks",    "errors",
+        "events",     "faults",      "files",    "flushes",      "functions",    "indexes",
+        "inodes",     "interrupts",  "locks",    "microseconds", "milliseconds", "objects",
+        "operations", "packets",     "pages",    "periods",      "processes",    "queries",
+        "readings",   "records",     "requests", "roles",        "rounds",       "rows",
+        "rowsets",    "runs",        "scans",    "schemas",      "sectors",      "sessions",
+        "slots",      "snapshots",   "spills",   "stalls",       "statements",   "switches",
+        "tables",     "tablespaces", "tasks",    "ticks",        "times",        "transactions",
+        "visits",     "writes"};
     for (const Rowset& rowset : catalog()) {
         for (const Column& column : rowset.columns) {
             const std::string at = full_name(rowset) + "." + std::string(column.name);

@@ -91,7 +91,7 @@ TEST(Messages, RoundTripAndEveryCutRefused) {
     KeysInit keys;
     keys.names = {"localhost", "::1"};
     refuses_every_cut(keys);
-    refuses_every_cut(CycleEnd{1, 2, 3, {4, 5}});
+    refuses_every_cut(CycleEnd{1, 2, 3, {4, 5}, {}});
     refuses_every_cut(LogLine{LogLevel::kError, "cause", "message", "", "hint"});
 }
 
