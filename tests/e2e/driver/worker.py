@@ -18,6 +18,10 @@ COLLECT_TYPES = ["text", "text", "text", "bigint", "double precision", "text"]
 PUSH_TYPES = ["uuid", "bigint", "bigint", "bigint", "bigint", "text", "boolean", "bigint", "bigint"]
 
 
+# Fields of WorkerCounts; the first and the last are times.
+WORKER_COUNTS = 18
+
+
 class RequestError(Exception):
     def __init__(self, sqlstate: str, message: str, detail: str, hint: str) -> None:
         super().__init__(f"{sqlstate} {message} | {detail} | {hint}")
@@ -147,9 +151,11 @@ class Ship:
         )  # fmt: skip
 
     def end_cycle(self, databases: list[int] | None = None) -> None:
+        counted = zigzag(0) + varint(0) * (WORKER_COUNTS - 2) + zigzag(0)
         self._send(
             frames.CYCLE_END,
-            varint(self._numbers) + varint(1) + varint(0) + many([varint(datid) for datid in databases or [16384]]),
+            varint(self._numbers) + varint(1) + varint(0) + many([varint(datid) for datid in databases or [16384]])
+            + counted,
         )  # fmt: skip
 
     # --- requests
