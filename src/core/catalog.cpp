@@ -107,6 +107,7 @@ std::span<const Rowset> catalog() {
         made.add(parts::pg_stats_server());
         made.add(parts::pg_stats_more());
         made.add(parts::pg_stats_autovacuum());
+        made.add(parts::pg_stats_files());
         made.add(parts::pg_replication());
         made.add(parts::pg_replication_logical());
         made.add(parts::pg_replication_recovery());
@@ -119,6 +120,7 @@ std::span<const Rowset> catalog() {
         made.add(parts::pg_roles());
         made.add(parts::pg_schema());
         made.add(parts::pg_schema_details());
+        made.add(parts::pg_bloat());
         made.add(parts::sysstat());
         made.add(parts::disk_usage());
         made.add(parts::pg_log());

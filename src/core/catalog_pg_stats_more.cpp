@@ -72,6 +72,24 @@ LEFT JOIN (VALUES (21::pg_catalog.oid, '-32768'::pg_catalog.int8, 32767::pg_cata
                   (20::pg_catalog.oid, '-9223372036854775808'::pg_catalog.int8,
                    9223372036854775807)) AS e(type, least, most)
      ON e.type OPERATOR(pg_catalog.=) a.atttypid
+LEFT JOIN (
+    SELECT DISTINCT ON (r.confrelid, r.confnum) r.confrelid, r.confnum, e.least, e.most,
+           pg_catalog.format('%I.%I.%I', rn.nspname, rc.relname, ra.attname) AS name,
+           pg_catalog.format_type(ra.atttypid, ra.atttypmod) AS type_name
+    FROM (SELECT k.conrelid, k.confrelid, pg_catalog.unnest(k.conkey) AS connum,
+                 pg_catalog.unnest(k.confkey) AS confnum
+          FROM pg_catalog.pg_constraint k WHERE k.contype OPERATOR(pg_catalog.=) 'f') r
+    JOIN pg_catalog.pg_attribute ra ON ra.attrelid OPERATOR(pg_catalog.=) r.conrelid
+         AND ra.attnum OPERATOR(pg_catalog.=) r.connum
+    JOIN pg_catalog.pg_class rc ON rc.oid OPERATOR(pg_catalog.=) r.conrelid
+    JOIN pg_catalog.pg_namespace rn ON rn.oid OPERATOR(pg_catalog.=) rc.relnamespace
+    JOIN (VALUES (21::pg_catalog.oid, '-32768'::pg_catalog.int8, 32767::pg_catalog.int8),
+                 (23::pg_catalog.oid, '-2147483648'::pg_catalog.int8, 2147483647),
+                 (20::pg_catalog.oid, '-9223372036854775808'::pg_catalog.int8,
+                  9223372036854775807)) AS e(type, least, most)
+         ON e.type OPERATOR(pg_catalog.=) ra.atttypid
+    ORDER BY r.confrelid, r.confnum, e.most, r.conrelid, r.connum) y
+     ON y.confrelid OPERATOR(pg_catalog.=) u.relid AND y.confnum OPERATOR(pg_catalog.=) u.attnum
 WHERE c.relpersistence OPERATOR(pg_catalog.<>) 't')",
      since(13)},
 };
@@ -108,6 +126,12 @@ constexpr Column kSequences[] = {
           "type of that column"),
     label("owned", kBool, "u.place OPERATOR(pg_catalog.=) 1",
           "whether the column owns it; false: only its default asks it"),
+    label("narrowest_reference", kText, "y.name",
+          "of the foreign keys that point to that column: column of the narrowest integer type"),
+    label("narrowest_reference_type", kText, "y.type_name", "that type"),
+    gauge("last_referable", kInt64, "",
+          "CASE WHEN q.seqincrement OPERATOR(pg_catalog.>) 0 THEN y.most ELSE y.least END",
+          "the last value that fits there: rows beyond it can't be pointed to; null for none"),
 };
 
 // --- SLRU

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "pganalytics/host/relation_sizes.hpp"
+
 namespace pganalytics::ship {
 
 namespace {
@@ -40,7 +42,7 @@ void Cycle::start(const RowsetShape& shape, uint32_t datid, std::string datname,
     malformed_ = false;
     received_ = not_taken_ = 0;
     skipped_ = !wanted(*shape.rowset);
-    if (skipped_) return;
+    if (skipped_ || keeps_) return;
     const RowsetGroup group{shape.number, datid};
     SparseFilter& filter = preview_filter_ ? *preview_filter_ : filter_;
     const int64_t least = int64_t{shape.rowset->whole_seconds} * 1'000'000;
@@ -52,6 +54,7 @@ Status Cycle::begin_rowset(const RowsetBegin& begin) {
     if (ended_ || in_rowset()) return grammar_error("a rowset begins within another");
     const RowsetShape* shape = shapes_.find(begin.rowset);
     if (shape == nullptr) return grammar_error("unknown rowset");
+    keeps_ = host::has_file_sizes(*shape->rowset) && wanted(*shape->rowset);
     start(*shape, begin.datid, begin.datname, begin.time);
     return {};
 }
@@ -59,6 +62,10 @@ Status Cycle::begin_rowset(const RowsetBegin& begin) {
 Status Cycle::rows(std::string_view rows) {
     if (!in_rowset()) return grammar_error("rows outside of a rowset");
     if (skipped_ || malformed_) return {};
+    if (keeps_) {
+        keep(rows);
+        return {};
+    }
     RowReader reader(rows);
     std::string_view body;
     while (!malformed_ && reader.next(body)) {
@@ -67,6 +74,17 @@ Status Cycle::rows(std::string_view rows) {
     }
     malformed_ = malformed_ || !reader.ok();
     return {};
+}
+
+// Rows of a rowset that is to be filled.
+void Cycle::keep(std::string_view rows) {
+    const bool room = unfilled_bytes_ + rows.size() <= options_.reading_limit;
+    RowReader reader(rows);
+    for (std::string_view body; reader.next(body); ++received_) not_taken_ += room ? 0 : 1;
+    malformed_ = !reader.ok();
+    if (!room || malformed_) return;
+    kept_.append(rows);
+    unfilled_bytes_ += rows.size();
 }
 
 void Cycle::add_row(std::string_view body) {
@@ -98,8 +116,15 @@ void Cycle::finish(bool complete, RowsetReport report) {
     report.rowset = shape.rowset;
     report.datname = datname_;
     report.complete = complete;
+    if (std::exchange(keeps_, false) && !malformed_) {
+        const bool whole = complete && not_taken_ == 0;
+        unfilled_.push_back(
+            {&shape, datid_, datname_, time_, std::exchange(kept_, {}), whole, std::move(report)});
+        return;
+    }
     SparseFilter& filter = preview_filter_ ? *preview_filter_ : filter_;
     if (malformed_) {
+        kept_.clear();
         filter.abandon();
         report.complete = false;
         report.error = "malformed row";
@@ -194,6 +219,24 @@ void Cycle::add_host_rowset(const HostRowset& read) {
     report.cpu_us = read.cpu_us;
     if (read.error) report.error = read.error->message;
     finish(!read.error, std::move(report));
+}
+
+void Cycle::add_filled(size_t i, const HostRowset* filled) {
+    UnfilledRowset& one = unfilled_[i];
+    RowsetReport report = std::move(one.report);
+    if (filled == nullptr) {
+        report.complete = false;
+        report.error = "the file systems did not tell their sizes in time";
+        reports_.push_back(std::move(report));
+        return;
+    }
+    start(*one.shape, one.datid, one.datname, one.time);
+    RowReader reader(filled->rows);
+    std::string_view body;
+    while (reader.next(body) && !malformed_) add_row(body);
+    report.elapsed_us += filled->elapsed_us;
+    if (filled->error && report.error.empty()) report.error = filled->error->message;
+    finish(one.complete && !filled->error, std::move(report));
 }
 
 void Cycle::end(const CycleEnd& end) {

@@ -87,7 +87,8 @@ void Shipper::wait() {
     const int64_t left = std::max<int64_t>(until - host::monotonic_us(), 0);
     const int timeout = static_cast<int>((left + 999) / 1000);
     pollfd descriptors[] = {{socket_.descriptor(), socket_.events(), 0},
-                            {volumes_.descriptor(), POLLIN, 0}};
+                            {volumes_.descriptor(), POLLIN, 0},
+                            {files_.descriptor(), POLLIN, 0}};
     if (net::HttpsClient* client = link_.client()) {
         client->wait(descriptors, timeout);
     } else {
@@ -156,6 +157,7 @@ Status Shipper::take(const Frame& frame) {
             return with_message<CycleEnd>(frame.payload, [this](const CycleEnd& m) {
                 cycle_->end(m);
                 host_deadline_ = now_.monotonic + kHostPatience;
+                begin_file_sizes();
                 return Status();
             });
         default:
@@ -270,8 +272,9 @@ void Shipper::end_cycle_where_due() {
         awaits_volumes_ = false;
         std::move(read->begin(), read->end(), std::back_inserter(host_rowsets_));
     }
+    take_file_sizes();
     if (!cycle_ || !cycle_->ended()) return;
-    if (!awaits_volumes_ || now_.monotonic >= host_deadline_) finish_cycle();
+    if ((!awaits_volumes_ && !awaits_files_) || now_.monotonic >= host_deadline_) finish_cycle();
 }
 
 void Shipper::finish_cycle() {
@@ -285,6 +288,7 @@ void Shipper::finish_cycle() {
     awaits_volumes_ = volumes_missed_ = false;
     for (const HostRowset& rowset : host_rowsets_) cycle_->add_host_rowset(rowset);
     host_rowsets_.clear();
+    finish_file_sizes();
     add_own_rowsets();
     const std::unique_ptr<Cycle> cycle = std::move(cycle_);
     count(*cycle);

@@ -66,6 +66,9 @@ def test_sequences(catalog: Catalog, server: Server, watcher: "psycopg.Connectio
     server.execute("create sequence wide_one; create table narrow (x int default nextval('wide_one'))")
     server.execute("create sequence down increment -1; create sequence round maxvalue 3 cycle; create sequence held")
     server.execute("create temp sequence passing")
+    server.execute("create table wide_key (id bigserial primary key, other int unique)")
+    server.execute("create table same_width (x bigint references wide_key, y int references wide_key (other))")
+    server.execute('create schema "Far away"; create table "Far away"."too narrow" (pointing int references wide_key)')
     server.execute("grant select on all sequences in schema public to watcher; revoke all on sequence down from watcher")
     server.execute("select setval('keyed_id_seq', 32700), setval('wide_one', 2147483000), nextval('round')")
     server.execute("select nextval('down')")
@@ -82,7 +85,7 @@ def test_sequences(catalog: Catalog, server: Server, watcher: "psycopg.Connectio
         " data_type::text as data_type from pg_sequences where schemaname = 'public'",
     )
     assert set(ours) == {one["sequencename"] for one in reference} == {
-        "keyed_id_seq", "keyed_big_seq", "wide_one", "down", "round", "held"
+        "keyed_id_seq", "keyed_big_seq", "wide_one", "down", "round", "held", "wide_key_id_seq"
     }
     for one in reference:
         name = one["sequencename"]
@@ -98,6 +101,16 @@ def test_sequences(catalog: Catalog, server: Server, watcher: "psycopg.Connectio
     assert (ours["keyed_id_seq"]["relname"], ours["keyed_id_seq"]["attname"]) == ("keyed", "id")
     assert ours["keyed_id_seq"]["column_type"] == "smallint" and ours["keyed_id_seq"]["owned"]
     assert ours["keyed_big_seq"]["attname"] == "big" and ours["round"]["relid"] is None
+    # The key itself goes on for ever, a table that points to it does not.
+    key = ours["wide_key_id_seq"]
+    assert (key["column_type"], key["last_usable"]) == ("bigint", 2**63 - 1)
+    assert key["narrowest_reference"] == '"Far away"."too narrow".pointing'
+    assert (key["narrowest_reference_type"], key["last_referable"]) == ("integer", 2**31 - 1)
+    assert ours["keyed_id_seq"]["last_referable"] is None and ours["keyed_id_seq"]["narrowest_reference"] is None
+    server.execute("insert into wide_key values (2147483648, 1)")
+    with pytest.raises(psycopg.errors.NumericValueOutOfRange):
+        server.execute('insert into "Far away"."too narrow" values (2147483648)')
+    server.execute("insert into same_width values (2147483648, 1)")
 
 
 def test_slru_and_io(catalog: Catalog, server: Server, watcher: "psycopg.Connection[Any]") -> None:
@@ -159,6 +172,74 @@ def test_autovacuum_thresholds(catalog: Catalog, server: Server, watcher: "psyco
     toast = {name: ours["pg_toast_" + str(classes[name]["oid"])] for name in ("tuned", "toasted")}
     assert toast["tuned"]["vacuum_threshold"] == 7 and toast["toasted"]["vacuum_threshold"] == 9
     assert ours["toasted"]["vacuum_threshold"] == 7 and toast["tuned"]["analyze_threshold"] is None
+
+
+@pytest.mark.time_limit(180)
+def test_autovacuum_goes_by_these_thresholds(catalog: Catalog, world: World) -> None:
+    """The judge is autovacuum: at the threshold it does nothing, one row beyond it works."""
+    off = {"autovacuum": "on", "autovacuum_naptime": "1s", "log_autovacuum_min_duration": "0"}
+    server = world.server(settings=off | ({"autovacuum_vacuum_max_threshold": "150"} if catalog.major >= 18 else {}))
+    options = "autovacuum_vacuum_threshold = 20, autovacuum_vacuum_scale_factor = 0.07"
+    server.execute(f"create table own (x int, t text) with ({options}, autovacuum_vacuum_insert_threshold = 30,"
+                   " autovacuum_vacuum_insert_scale_factor = 0, autovacuum_analyze_threshold = 1000000)")
+    server.execute("create table as_all (x int, t text) with (autovacuum_vacuum_insert_threshold = -1,"
+                   " autovacuum_analyze_threshold = 1000000)")
+    server.execute("create table toasted (t text) with (autovacuum_enabled = off,"
+                   " toast.autovacuum_vacuum_threshold = 3, toast.autovacuum_vacuum_scale_factor = 0)")
+    server.execute("alter table toasted alter t set storage external")
+    server.execute("insert into own select i, '' from generate_series(1, 1000) i")
+    server.execute("vacuum analyze own")
+    server.execute("insert into as_all select i, '' from generate_series(1, 1000) i")
+    server.execute("vacuum analyze as_all")
+    server.execute("insert into toasted select repeat('x', 3000) from generate_series(1, 50)")
+    server.execute("vacuum analyze toasted")
+    toast = server.value("select reltoastrelid::regclass::text from pg_class where relname = 'toasted'").split(".")[1]
+
+    def thresholds() -> dict[str, Row]:
+        with server.connect() as session:
+            return by(list(catalog.keyed(session, "pg_stats.autovacuum").values()), "relname")
+
+    def figure(table: str, column: str) -> Any:
+        return server.value(f"select {column} from pg_stat_all_tables where relname = %s", (table,))
+
+    def nothing_happens(table: str) -> None:
+        before = figure(table, "autovacuum_count")
+        # Something else that is due tells that a whole round was made.
+        server.execute("create table witness (x int) with (autovacuum_vacuum_insert_threshold = 0,"
+                       " autovacuum_vacuum_insert_scale_factor = 0)")
+        for _ in range(2):
+            rounds = figure("witness", "autovacuum_count")
+            server.execute("insert into witness values (1)")
+            wait_until(lambda: figure("witness", "autovacuum_count") > rounds, 40, "a round of autovacuum")
+        server.execute("drop table witness")
+        assert figure(table, "autovacuum_count") == before, table
+
+    ours = thresholds()
+    assert all(ours[name]["enabled"] for name in ("own", "as_all", toast)) and not ours["toasted"]["enabled"]
+    assert ours["own"]["vacuum_threshold"] == 90 and ours[toast]["vacuum_threshold"] == 3
+    assert ours["as_all"]["vacuum_threshold"] == (150 if catalog.major >= 18 else 250)
+    for table in ("own", "as_all"):
+        limit = int(ours[table]["vacuum_threshold"])
+        before = figure(table, "autovacuum_count")
+        server.execute(f"delete from {table} where x <= {limit}")
+        wait_until(lambda: figure(table, "n_dead_tup") == limit, 10, "dead rows are counted")
+        nothing_happens(table)
+        server.execute(f"delete from {table} where x = {limit} + 1")
+        wait_until(lambda: figure(table, "autovacuum_count") == before + 1, 40, f"{table} is vacuumed")
+    limit = int(thresholds()["own"]["insert_threshold"])
+    assert limit == 30
+    before = figure("own", "autovacuum_count")
+    server.execute(f"insert into own select 0, '' from generate_series(1, {limit})")
+    wait_until(lambda: figure("own", "n_ins_since_vacuum") == limit, 10, "inserts are counted")
+    nothing_happens("own")
+    server.execute("insert into own values (0, '')")
+    wait_until(lambda: figure("own", "autovacuum_count") == before + 1, 40, "own is vacuumed for its inserts")
+    before = figure(toast, "autovacuum_count")
+    server.execute("delete from toasted where ctid in (select ctid from toasted limit 1)")
+    wait_until(lambda: figure(toast, "n_dead_tup") in (2, 3), 10, "dead chunks are counted")
+    nothing_happens(toast)
+    server.execute("delete from toasted where ctid in (select ctid from toasted limit 1)")
+    wait_until(lambda: figure(toast, "autovacuum_count") == before + 1, 40, "the TOAST table is vacuumed")
 
 
 def test_wraparound_and_oldest_relations(

@@ -248,6 +248,8 @@ def test_pg_monitor_reads_what_a_superuser_reads(
             assert len(ours) == len(reference)
             for mine, full in zip(ours, reference):
                 hidden = [c for c in full if mine[c] is None and full[c] is not None]
+                if name.startswith("pg_bloat."):  # from statistics of columns it may not read
+                    hidden = [c for c in hidden if not c.startswith("estimated_")]
                 assert hidden == [], f"{name}: a member of pg_monitor does not see {hidden}"
 
 

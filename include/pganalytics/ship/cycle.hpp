@@ -31,6 +31,17 @@ struct RowsetReport {
     std::string error;  // empty: none
 };
 
+// A rowset whose rows lack what the program looks up itself, once all of them are there.
+struct UnfilledRowset {
+    const RowsetShape* shape = nullptr;
+    uint32_t datid = 0;
+    std::string datname;
+    int64_t time = 0;
+    std::string rows;
+    bool complete = false;
+    RowsetReport report;
+};
+
 enum class CycleUse : uint8_t {
     kSend,     // filtered and written
     kPreview,  // everything written, no state touched
@@ -62,6 +73,10 @@ class Cycle {
     // The rowsets of this scope that are due and that the program makes itself.
     std::vector<RowsetShape> own_shapes(Scope scope) const;
 
+    const std::vector<UnfilledRowset>& unfilled() const { return unfilled_; }
+    // The `i`th of these with what it lacked; null: that could not be had in time.
+    void add_filled(size_t i, const HostRowset* filled);
+
     // The worker has sent everything.
     void end(const CycleEnd& end);
     const WorkerCounts& worker() const { return worker_; }
@@ -77,6 +92,7 @@ class Cycle {
     bool wanted(const Rowset& rowset) const;
     void start(const RowsetShape& shape, uint32_t datid, std::string datname, int64_t time);
     void add_row(std::string_view body);
+    void keep(std::string_view rows);
     void finish(bool complete, RowsetReport report);
     void write(const RowsetShape& shape, const SparseFilter::Changes& changes,
                RowsetReport& report);
@@ -98,6 +114,8 @@ class Cycle {
     std::unique_ptr<SnapshotWriter> writer_;
     std::vector<Deferred> deferred_;
     std::vector<RowsetReport> reports_;
+    std::vector<UnfilledRowset> unfilled_;
+    size_t unfilled_bytes_ = 0;
     bool ended_ = false;
     WorkerCounts worker_;
 
@@ -108,6 +126,8 @@ class Cycle {
     int64_t time_ = 0;
     bool skipped_ = false;  // counted only
     bool malformed_ = false;
+    bool keeps_ = false;  // it goes to unfilled_
+    std::string kept_;
     uint64_t received_ = 0;   // rows
     uint64_t not_taken_ = 0;  // of these, beyond the limit
 };

@@ -52,6 +52,9 @@ class Shipper {
 
     Status begin_cycle(const CycleBegin& begin);
     void begin_host_reading();
+    void begin_file_sizes();
+    void take_file_sizes();
+    void finish_file_sizes();
     void end_cycle_where_due();
     void finish_cycle();
     void send_held_cycle();
@@ -92,6 +95,9 @@ class Shipper {
     bool awaits_volumes_ = false;  // the cycle under way
     bool volumes_missed_ = false;
     std::vector<HostRowset> host_rowsets_;  // read for it
+    HostReader files_;
+    bool awaits_files_ = false;
+    std::vector<HostRowset> file_sizes_;  // one for each that the cycle could not fill
     int64_t host_deadline_ = 0;
     uint64_t cycle_cpu_ = 0;  // of the process at its begin
 
