@@ -178,7 +178,7 @@ def test_indexes(catalog: Catalog, session: "psycopg.Connection[Any]") -> None:
 
 
 def test_script_for_people(catalog: Catalog, session: "psycopg.Connection[Any]") -> None:
-    assert catalog.script.count("-- pg_") == len(catalog.queried())
+    assert catalog.script.count("-- pg") == len(catalog.queried())
     session.execute(catalog.script.encode())
     assert [line.split()[0] for line in catalog.list.splitlines()] == list(catalog.rowsets)
 
