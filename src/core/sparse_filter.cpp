@@ -84,6 +84,7 @@ void SparseFilter::begin(RowsetGroup group, size_t columns, std::span<const Colu
     key_types_.assign(key_types.begin(), key_types.end());
     requested_full_ = full || before_ == nullptr;
     full_ = requested_full_ || key_types.empty();
+    partial_ = false;
     sorted_ = true;
     cursor_ = 0;
     following_ = before_ != nullptr && !key_types.empty();
@@ -95,6 +96,15 @@ void SparseFilter::begin(RowsetGroup group, size_t columns, std::span<const Colu
     if (following_) now_.hashes.reserve(before_->size());
     kept_.clear();
     bytes_.clear();
+}
+
+bool SparseFilter::begin_partial(RowsetGroup group, size_t columns,
+                                 std::span<const ColumnType> key_types) {
+    if (key_types.empty() || !groups_.contains(group)) return false;
+    begin(group, columns, key_types, false);
+    partial_ = true;
+    following_ = false;
+    return true;
 }
 
 // False: the row is another one than at this place in the reading before.
@@ -132,11 +142,33 @@ SparseFilter::Changes SparseFilter::end_following() {
     for (Kept& kept : kept_) kept.index = static_cast<uint32_t>(before_->place(kept.index));
     std::sort(kept_.begin(), kept_.end(),
               [](const Kept& a, const Kept& b) { return a.index < b.index; });
+    Changes changes = changes_of_kept();
+    changes.anything = requested_full_ || !changes.rows.empty();
+    before_ = nullptr;
+    return changes;
+}
+
+SparseFilter::Changes SparseFilter::changes_of_kept() const {
     Changes changes;
     changes.full = full_;
     changes.rows.reserve(kept_.size());
     for (const Kept& kept : kept_) changes.rows.push_back(kept.body);
-    changes.anything = requested_full_ || !changes.rows.empty();
+    return changes;
+}
+
+// Mostly all keys are known, and the state needs no other place for them.
+SparseFilter::Changes SparseFilter::end_partial() {
+    sort_reading();
+    size_t known = 0;
+    for (size_t i = 0; i < now_.size(); ++i) {
+        const size_t place = before_->find(now_.prefixes[i], now_.key(i));
+        if (!before_->is_at(place, now_.prefixes[i], now_.key(i))) continue;
+        before_->hashes[place] = now_.hashes[i];
+        ++known;
+    }
+    Changes changes = changes_of_kept();
+    changes.anything = !changes.rows.empty();
+    if (known < now_.size()) groups_[group_] = merge(false, nullptr);
     before_ = nullptr;
     return changes;
 }
@@ -246,17 +278,15 @@ SparseFilter::State SparseFilter::merge(bool complete, std::vector<std::string_v
 }
 
 SparseFilter::Changes SparseFilter::end(bool complete) {
+    if (partial_) return end_partial();
     if (following_) {
         if (now_.hashes.size() == before_->size()) return end_following();
         stop_following();
     }
     sort_reading();
-    Changes changes;
-    changes.full = full_;
+    Changes changes = changes_of_kept();
     State next = merge(complete, full_ ? nullptr : &changes.gone);
     if (next.size() == now_.size()) next.arrival = now_.arrival;
-    changes.rows.reserve(kept_.size());
-    for (const Kept& kept : kept_) changes.rows.push_back(kept.body);
     const bool keyless_change =
         key_types_.empty() && before_ != nullptr && next.hashes != before_->hashes;
     changes.anything = requested_full_ || keyless_change || !changes.gone.empty() ||

@@ -9,6 +9,16 @@ namespace pganalytics {
 namespace {
 constexpr int64_t kNoBudget = INT64_MAX;
 constexpr int64_t kAbsentUs = int64_t{600} * 1000000;
+
+bool by_pass(const PlanDatabase& database, const PlanRowset& rowset) {
+    return database.by_pass && rowset.pass_period_us > 0;
+}
+
+// Where no pass stands in yet, it is a reading of all its rowsets that lets it.
+int64_t period_of(const PlanDatabase& database, const PlanRowset& rowset) {
+    if (rowset.pass_period_us == 0) return rowset.period_us;
+    return database.by_pass ? rowset.pass_period_us : 0;
+}
 }  // namespace
 
 VisitPlan::State& VisitPlan::state_of(const Key& key) {
@@ -17,15 +27,15 @@ VisitPlan::State& VisitPlan::state_of(const Key& key) {
     return place->second;
 }
 
-bool VisitPlan::is_due(const PlanRowset& rowset, const State& state) const {
-    if (rules_.everything || state.good == 0 || rowset.period_us == 0) return true;
+bool VisitPlan::is_due(int64_t period_us, const State& state) const {
+    if (rules_.everything || state.good == 0 || period_us == 0) return true;
     // Half an interval of tolerance: cycles do not begin to the microsecond.
-    return now_us_ - state.good + rules_.interval_us / 2 >= rowset.period_us;
+    return now_us_ - state.good + rules_.interval_us / 2 >= period_us;
 }
 
-int64_t VisitPlan::waits_since(const PlanRowset& rowset, const State& state) const {
+int64_t VisitPlan::waits_since(int64_t period_us, const State& state) const {
     const int64_t due_at =
-        state.good == 0 ? state.seen : state.good + std::max(rowset.period_us, rules_.interval_us);
+        state.good == 0 ? state.seen : state.good + std::max(period_us, rules_.interval_us);
     return std::max(due_at, state.attempted);
 }
 
@@ -38,19 +48,31 @@ bool VisitPlan::may_have(const PlanDatabase& database, const PlanRowset& rowset)
            now_us_ - absence->second >= kAbsentUs;
 }
 
+// For rowsets of its own that no pass fills.
+bool VisitPlan::is_visited_anyway(const PlanDatabase& database) {
+    return database.collected &&
+           std::any_of(rowsets_.begin(), rowsets_.end(), [&](const PlanRowset& rowset) {
+               return !rowset.cluster && !rowset.of_extension && !by_pass(database, rowset) &&
+                      is_due(period_of(database, rowset), state_of({database.oid, rowset.number}));
+           });
+}
+
 void VisitPlan::queue_due(const PlanDatabase& database) {
     Line line;
     line.database = database;
+    const bool early_too = database.by_pass && is_visited_anyway(database);
     for (const PlanRowset& rowset : rowsets_) {
         const bool wanted = rowset.of_extension ? may_have(database, rowset)
                             : rowset.cluster    ? database.oid == main_
                                                 : database.collected;
         if (!wanted) continue;
         const State& state = state_of({rowset.cluster ? 0 : database.oid, rowset.number});
-        if (!is_due(rowset, state)) continue;
+        const int64_t period_us = period_of(database, rowset);
+        const bool early = early_too && by_pass(database, rowset);
+        if (!is_due(early ? period_us / 2 : period_us, state)) continue;
         // A question that may find nothing brings no database forward.
         const bool question = rowset.of_extension && !providers_.contains(rowset.number);
-        const int64_t since = question ? now_us_ : waits_since(rowset, state);
+        const int64_t since = question ? now_us_ : waits_since(period_us, state);
         line.due.push_back({rowset.number, rowset.cluster, rowset.of_extension, since});
     }
     if (line.due.empty()) return;
@@ -58,6 +80,14 @@ void VisitPlan::queue_due(const PlanDatabase& database) {
                      [](const Due& a, const Due& b) { return a.since < b.since; });
     line.since = line.due.front().since;
     lines_.push_back(std::move(line));
+}
+
+bool VisitPlan::is_planned(uint32_t database, uint16_t rowset) const {
+    return std::any_of(lines_.begin(), lines_.end(), [&](const Line& line) {
+        return line.database.oid == database &&
+               std::any_of(line.due.begin(), line.due.end(),
+                           [&](const Due& due) { return due.rowset == rowset; });
+    });
 }
 
 void VisitPlan::forget_gone() {

@@ -34,7 +34,8 @@ bool Cycle::wanted(const Rowset& rowset) const {
            (options_.plugin.empty() || options_.plugin == rowset.plugin);
 }
 
-void Cycle::start(const RowsetShape& shape, uint32_t datid, std::string datname, int64_t time) {
+void Cycle::start(const RowsetShape& shape, uint32_t datid, std::string datname, int64_t time,
+                  bool partial) {
     shape_ = &shape;
     datid_ = datid;
     datname_ = std::move(datname);
@@ -44,6 +45,13 @@ void Cycle::start(const RowsetShape& shape, uint32_t datid, std::string datname,
     skipped_ = !wanted(*shape.rowset);
     if (skipped_ || keeps_) return;
     const RowsetGroup group{shape.number, datid};
+    if (partial) {
+        // Without the rest it is worth nothing; end() asks for that.
+        skipped_ = preview_filter_ || !schedule_.knows(group) ||
+                   !filter_.begin_partial(group, shape.columns.size(), shape.key_types());
+        if (skipped_) not_whole_.push_back(group);
+        return;
+    }
     SparseFilter& filter = preview_filter_ ? *preview_filter_ : filter_;
     const int64_t least = int64_t{shape.rowset->whole_seconds} * 1'000'000;
     const bool full = preview_filter_ || schedule_.due(group, options_.now, least);
@@ -55,7 +63,7 @@ Status Cycle::begin_rowset(const RowsetBegin& begin) {
     const RowsetShape* shape = shapes_.find(begin.rowset);
     if (shape == nullptr) return grammar_error("unknown rowset");
     keeps_ = host::has_file_sizes(*shape->rowset) && wanted(*shape->rowset);
-    start(*shape, begin.datid, begin.datname, begin.time);
+    start(*shape, begin.datid, begin.datname, begin.time, begin.partial);
     return {};
 }
 
@@ -123,6 +131,9 @@ void Cycle::finish(bool complete, RowsetReport report) {
         return;
     }
     SparseFilter& filter = preview_filter_ ? *preview_filter_ : filter_;
+    // Where a pass stands in for visits it will not come again by itself.
+    if (!skipped_ && (malformed_ || not_taken_ > 0 || !complete))
+        not_whole_.push_back({shape.number, datid_});
     if (malformed_) {
         kept_.clear();
         filter.abandon();
@@ -245,6 +256,15 @@ void Cycle::end(const CycleEnd& end) {
     if (options_.use != CycleUse::kSend) return;
     filter_.keep_databases(end.databases);
     schedule_.keep_databases(end.databases);
+    for (const uint32_t datid : end.partial_databases) {
+        const bool needed = std::any_of(
+            end.partial_rowsets.begin(), end.partial_rowsets.end(), [&](uint16_t rowset) {
+                const RowsetGroup group{rowset, datid};
+                return schedule_.overdue(group, options_.now) ||
+                       std::find(not_whole_.begin(), not_whole_.end(), group) != not_whole_.end();
+            });
+        if (needed) need_complete_.push_back(datid);
+    }
 }
 
 }  // namespace pganalytics::ship

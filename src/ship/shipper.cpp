@@ -83,6 +83,8 @@ void Shipper::wait() {
     also(link_.due());
     also(waiters_.next_deadline());
     if (cycle_ && cycle_->ended()) also(host_deadline_);
+    // The descriptor tells nothing of frames that were read with the last ones.
+    if (frames_left_) until = now_.monotonic;
     // Rounded up, so that it is not early and turns in a circle.
     const int64_t left = std::max<int64_t>(until - host::monotonic_us(), 0);
     const int timeout = static_cast<int>((left + 999) / 1000);
@@ -98,8 +100,10 @@ void Shipper::wait() {
 
 // False: the conversation is over.
 bool Shipper::take_frames() {
+    frames_left_ = true;
     for (int i = 0; i < kFramesAtOnce; ++i) {
         const std::optional<Frame> frame = socket_.next();
+        frames_left_ = frame.has_value();
         if (!frame) break;
         if (frame->type == FrameType::kStop) return false;
         if (const Status taken = take(*frame); !taken) {
@@ -156,6 +160,8 @@ Status Shipper::take(const Frame& frame) {
         case FrameType::kCycleEnd:
             return with_message<CycleEnd>(frame.payload, [this](const CycleEnd& m) {
                 cycle_->end(m);
+                if (!cycle_->need_complete().empty())
+                    socket_.send_message(NeedComplete{cycle_->need_complete()});
                 host_deadline_ = now_.monotonic + kHostPatience;
                 begin_file_sizes();
                 return Status();

@@ -55,10 +55,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
         second += make_frame(frame->type, frame->payload);
         try_messages<Hello, Heartbeat, HeartbeatAnswer, LogLine, Stop, ShipSettings, ServerFacts,
                      CycleBegin, RowsetBegin, RowsetEnd, CycleEnd, Request, SelfEnrol,
-                     NeedSelfEnrolment, AnswerPart, AnswerEnd, ServeSettings, ServeTargets,
-                     CollectorState, CollectorGone, Open, Listening, HubHealth, PushBegin, PushEnd,
-                     PushResult, Register, RegisterResult, CertificateUsed, KeysInit,
-                     KeysInitResult, KeysSign, KeysSignResult>(*frame);
+                     NeedSelfEnrolment, NeedComplete, AnswerPart, AnswerEnd, ServeSettings,
+                     ServeTargets, CollectorState, CollectorGone, Open, Listening, HubHealth,
+                     PushBegin, PushEnd, PushResult, Register, RegisterResult, CertificateUsed,
+                     KeysInit, KeysInitResult, KeysSign, KeysSignResult>(*frame);
     }
     FUZZ_CHECK(first == second);
     FUZZ_CHECK(whole.failed() == pieces.failed());

@@ -44,6 +44,7 @@ enum class FrameType : uint8_t {
     kAnswerPart = 32,
     kAnswerEnd = 33,
     kNeedSelfEnrolment = 34,
+    kNeedComplete = 35,
     // hub -> serve (messages in serve_messages.hpp)
     kServeSettings = 48,
     kServeTargets = 49,

@@ -22,11 +22,15 @@ class FullSchedule {
 
     // True for a group that was never sent. `least`: its interval is no shorter than this.
     bool due(RowsetGroup group, int64_t now, int64_t least = 0) const {
-        const auto known = groups_.find(group);
-        if (known == groups_.end()) return true;
-        const Entry& entry = known->second;
-        return now >= entry.required_at || now - entry.last >= span(group, entry, least);
+        return is_due(group, now, least, 0);
     }
+    // Due so that a complete reading has to be asked for: what is required can't wait, an interval
+    // that is over waits a quarter for the readings that come by themselves.
+    bool overdue(RowsetGroup group, int64_t now) const {
+        return is_due(group, now, 0, interval_ / 4);
+    }
+    // Was sent whole, and nothing since then made that worthless.
+    bool knows(RowsetGroup group) const { return groups_.contains(group); }
     // The group was sent whole.
     void sent(RowsetGroup group, int64_t now) {
         const auto [entry, first] = groups_.try_emplace(group);
@@ -53,6 +57,13 @@ class FullSchedule {
         int64_t required_at = kNever;
         bool first = true;
     };
+
+    bool is_due(RowsetGroup group, int64_t now, int64_t least, int64_t grace) const {
+        const auto known = groups_.find(group);
+        if (known == groups_.end()) return true;
+        const Entry& entry = known->second;
+        return now >= entry.required_at || now - entry.last >= span(group, entry, least) + grace;
+    }
 
     int64_t span(RowsetGroup group, const Entry& entry, int64_t least) const {
         const int64_t interval = std::max(interval_, least);

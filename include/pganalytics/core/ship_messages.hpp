@@ -4,7 +4,8 @@
 //              CycleBegin (RowsetBegin RowsetRows* RowsetEnd)* CycleEnd
 //              and at any time between rowsets: ShipSettings, ServerFacts, Request, Heartbeat,
 //              SelfEnrol, Stop
-//   ship:      Hello, LogLine, HeartbeatAnswer, AnswerPart*, AnswerEnd, NeedSelfEnrolment
+//   ship:      Hello, LogLine, HeartbeatAnswer, AnswerPart*, AnswerEnd, NeedSelfEnrolment,
+//              NeedComplete
 //
 // Times are microseconds since 1970-01-01 UTC.
 #pragma once
@@ -96,8 +97,9 @@ struct RowsetBegin {
     uint32_t datid = 0;  // 0: cluster
     std::string datname;
     int64_t time = 0;
+    bool partial = false;  // changed rows only; what is not named is as it was
     static void fields(auto& self, auto& codec) {
-        codec(self.rowset, self.datid, self.datname, self.time);
+        codec(self.rowset, self.datid, self.datname, self.time, self.partial);
     }
 };
 
@@ -153,10 +155,21 @@ struct CycleEnd {
     uint32_t databases_waiting = 0;   // left for the next cycle
     std::vector<uint32_t> databases;  // every database there is: state of others is forgotten
     WorkerCounts counts;
+    // Rowsets and databases for which partial readings stand, also where nothing changed.
+    std::vector<uint16_t> partial_rowsets;
+    std::vector<uint32_t> partial_databases;
     static void fields(auto& self, auto& codec) {
         codec(self.number, self.databases_visited, self.databases_waiting, self.databases,
-              self.counts);
+              self.counts, self.partial_rowsets, self.partial_databases);
     }
+};
+
+// After a CycleEnd: databases of which the next readings have to be complete, because something of
+// them was lost, was never sent, or has to be sent whole again.
+struct NeedComplete {
+    static constexpr FrameType kType = FrameType::kNeedComplete;
+    std::vector<uint32_t> databases;
+    static void fields(auto& self, auto& codec) { codec(self.databases); }
 };
 
 // The first three are answered by a cycle: the Request goes first (for its arguments and timeout),

@@ -36,6 +36,10 @@ class SparseFilter {
     // every row is kept. A rowset without key columns is full whenever anything of it changed.
     void begin(RowsetGroup group, size_t columns, std::span<const ColumnType> key_types, bool full);
 
+    // The same for a reading that names changed rows only: whatever it does not name stays known.
+    // False, and nothing begun, where nothing is known of the group.
+    bool begin_partial(RowsetGroup group, size_t columns, std::span<const ColumnType> key_types);
+
     // One row; false where it is malformed (nothing changed then).
     bool add(std::string_view body);
 
@@ -102,6 +106,8 @@ class SparseFilter {
     bool follow(std::string_view body);
     void stop_following();
     Changes end_following();
+    Changes end_partial();
+    Changes changes_of_kept() const;
     std::string_view last_key(size_t end) const;
     bool is_known(uint64_t prefix, std::string_view key, uint64_t hash);
     void sort_reading();
@@ -117,6 +123,7 @@ class SparseFilter {
     std::vector<ColumnType> key_types_;
     bool requested_full_ = false;
     bool full_ = false;
+    bool partial_ = false;
     bool sorted_ = true;
     size_t cursor_ = 0;  // where in before_ the next row is expected
     // So far the keys came as in the reading before: of now_ there is nothing but the hashes.

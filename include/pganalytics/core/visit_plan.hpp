@@ -5,6 +5,9 @@
 // left is first in the next cycle. What failed goes to the end of the line, so that it can't keep
 // the others from their turn.
 //
+// Where a pass over the shared statistics stands in for a database's visits (counter_pass.hpp), the
+// rowsets it fills are read there at a longer period, and earlier where somebody goes there anyway.
+//
 // The rowset of an extension is read in one database that has it: until one is found each database
 // visited is asked, then that one only. One that lacked it is not asked again for ten minutes.
 #pragma once
@@ -23,6 +26,7 @@ struct PlanDatabase {
     uint32_t oid = 0;
     std::string name;
     bool collected = true;  // false: visited for the cluster's rowsets only
+    bool by_pass = false;   // a pass stands in for its visits
 };
 
 struct PlanRowset {
@@ -30,6 +34,8 @@ struct PlanRowset {
     bool cluster = false;  // else each database
     int64_t period_us = 0;
     bool of_extension = false;  // cluster's, read where the extension is
+    // Where passes are made: in place of the period where one stands in; elsewhere each cycle.
+    int64_t pass_period_us = 0;
 };
 
 struct PlannedVisit {
@@ -57,6 +63,9 @@ class VisitPlan {
     // The next visit; empty when nothing is due any more or the budget is spent. Where everything
     // was asked for and the last visit had no time for it all, the same database's again.
     std::optional<PlannedVisit> next();
+
+    // Whether a rowset of a database is due in this cycle.
+    bool is_planned(uint32_t database, uint16_t rowset) const;
 
     // A rowset of the visit begun last was read, or failed; 0 for the cluster's.
     void read(uint16_t rowset, bool good);
@@ -87,8 +96,9 @@ class VisitPlan {
     using Key = std::pair<uint32_t, uint16_t>;  // database (0: cluster), rowset
 
     State& state_of(const Key& key);
-    bool is_due(const PlanRowset& rowset, const State& state) const;
-    int64_t waits_since(const PlanRowset& rowset, const State& state) const;
+    bool is_due(int64_t period_us, const State& state) const;
+    int64_t waits_since(int64_t period_us, const State& state) const;
+    bool is_visited_anyway(const PlanDatabase& database);
     void queue_due(const PlanDatabase& database);
     bool may_have(const PlanDatabase& database, const PlanRowset& rowset) const;
     void forget_gone();

@@ -81,6 +81,8 @@ class Cycle {
     void end(const CycleEnd& end);
     const WorkerCounts& worker() const { return worker_; }
     bool ended() const { return ended_; }
+    // Once it has ended: databases that partial readings do not do for any more.
+    const std::vector<uint32_t>& need_complete() const { return need_complete_; }
 
     const CycleBegin& begin() const { return options_.begin; }
     CycleUse use() const { return options_.use; }
@@ -90,7 +92,8 @@ class Cycle {
 
   private:
     bool wanted(const Rowset& rowset) const;
-    void start(const RowsetShape& shape, uint32_t datid, std::string datname, int64_t time);
+    void start(const RowsetShape& shape, uint32_t datid, std::string datname, int64_t time,
+               bool partial = false);
     void add_row(std::string_view body);
     void keep(std::string_view rows);
     void finish(bool complete, RowsetReport report);
@@ -118,6 +121,8 @@ class Cycle {
     size_t unfilled_bytes_ = 0;
     bool ended_ = false;
     WorkerCounts worker_;
+    std::vector<RowsetGroup> not_whole_;  // of which a reading was not taken as it was sent
+    std::vector<uint32_t> need_complete_;
 
     // The rowset being read.
     const RowsetShape* shape_ = nullptr;

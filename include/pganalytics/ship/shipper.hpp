@@ -76,6 +76,7 @@ class Shipper {
     int exit_status_ = 0;
     Moment now_;
     net::FrameSocket socket_;
+    bool frames_left_ = false;  // perhaps: more were there than are taken at once
     Answers answers_;
     PushWaiters waiters_;
     std::map<uint64_t, Request> cycle_requests_;  // asked, their cycle not begun yet

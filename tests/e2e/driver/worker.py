@@ -135,7 +135,7 @@ class Ship:
         shape = self.catalog[name]
         self._send(
             frames.ROWSET_BEGIN,
-            varint(shape.number) + varint(datid) + text(datname) + zigzag(time.time_ns() // 1000),
+            varint(shape.number) + varint(datid) + text(datname) + zigzag(time.time_ns() // 1000) + flag(False),
         )
         piece = b""
         for row in rows:
@@ -155,7 +155,7 @@ class Ship:
         self._send(
             frames.CYCLE_END,
             varint(self._numbers) + varint(1) + varint(0) + many([varint(datid) for datid in databases or [16384]])
-            + counted,
+            + counted + many([]) + many([]),
         )  # fmt: skip
 
     # --- requests

@@ -91,7 +91,8 @@ TEST(Messages, RoundTripAndEveryCutRefused) {
     KeysInit keys;
     keys.names = {"localhost", "::1"};
     refuses_every_cut(keys);
-    refuses_every_cut(CycleEnd{1, 2, 3, {4, 5}, {}});
+    refuses_every_cut(CycleEnd{1, 2, 3, {4, 5}, {}, {6}, {7, 8}});
+    refuses_every_cut(NeedComplete{{9, 10}});
     refuses_every_cut(LogLine{LogLevel::kError, "cause", "message", "", "hint"});
 }
 

@@ -74,6 +74,23 @@ TEST(FullSchedule, CanBeRequired) {
     EXPECT_TRUE(schedule.due(b, 102));
 }
 
+TEST(FullSchedule, IsOverdueAtOnceWhereRequiredElseAfterAWhile) {
+    FullSchedule schedule(kHour);
+    const RowsetGroup group{1, 10};
+    EXPECT_TRUE(schedule.overdue(group, 0));
+    EXPECT_FALSE(schedule.knows(group));
+    schedule.sent(group, 0);
+    schedule.sent(group, 0);  // the second has a whole interval
+    EXPECT_TRUE(schedule.knows(group));
+    EXPECT_TRUE(schedule.due(group, kHour));
+    EXPECT_FALSE(schedule.overdue(group, kHour + kHour / 4 - 1));
+    EXPECT_TRUE(schedule.overdue(group, kHour + kHour / 4));
+    schedule.require(group);
+    EXPECT_TRUE(schedule.overdue(group, 1));
+    schedule.require_all();
+    EXPECT_FALSE(schedule.knows(group));
+}
+
 TEST(FullSchedule, ForgetsDatabasesThatAreGone) {
     FullSchedule schedule(kHour);
     for (const uint32_t datid : {0U, 10U, 20U}) schedule.sent({1, datid}, 0);

@@ -103,6 +103,7 @@ class Model {
             for (const auto& [key, value] : reading) filter_.add(body_of(key, value));
             return filter_.abandon();
         }
+        if (known_ && !full && chance(30)) return step_partial();
         const SparseFilter::Changes changes = read(filter_, kGroup, reading, full, complete);
         const bool nothing_new = known_ && !full && complete && known_ == server_;
         EXPECT_EQ(changes.anything, changes.full || !changes.rows.empty() || !changes.gone.empty());
@@ -118,6 +119,27 @@ class Model {
 
     static std::pair<uint32_t, Key> own_order(const Key& key) {
         return {key.first * 2654435761U >> 20, key};
+    }
+
+    // What changed since the last complete reading, and some that did not; nothing is gone by it.
+    void step_partial() {
+        ASSERT_TRUE(filter_.begin_partial(kGroup, 3, std::span(kTypes).first(2)));
+        std::vector<std::pair<Key, int64_t>> changed;
+        for (const auto& [key, value] : server_) {
+            const auto before = known_->find(key);
+            if (before == known_->end() || before->second != value || chance(10))
+                changed.emplace_back(key, value);
+        }
+        std::shuffle(changed.begin(), changed.end(), random_);
+        for (const auto& [key, value] : changed) EXPECT_TRUE(filter_.add(body_of(key, value)));
+        const SparseFilter::Changes changes = filter_.end(chance(80));
+        EXPECT_FALSE(changes.full);
+        EXPECT_TRUE(changes.gone.empty());
+        EXPECT_EQ(changes.anything, !changes.rows.empty());
+        receiver_.take(changes, true);
+        for (const auto& [key, value] : changed) (*known_)[key] = value;
+        EXPECT_EQ(receiver_.rows, *known_);
+        EXPECT_EQ(filter_.rows(), known_->size());
     }
 
     bool chance(unsigned percent) { return random_() % 100 < percent; }
@@ -148,6 +170,22 @@ TEST(SparseFilter, ReceiverEndsWithTheServersRows) {
         for (int step = 0; step < 60; ++step) model.step();
         if (HasFailure()) FAIL() << "seed " << seed;
     }
+}
+
+TEST(SparseFilter, APartialReadingNeedsACompleteOneBefore) {
+    SparseFilter filter(kKey);
+    const auto keys = std::span(kTypes).first(2);
+    EXPECT_FALSE(filter.begin_partial({1, 0}, 3, keys));
+    read(filter, {1, 0}, {{{5, "a"}, 1}}, false, true);
+    EXPECT_FALSE(filter.begin_partial({1, 0}, 3, {}));
+    ASSERT_TRUE(filter.begin_partial({1, 0}, 3, keys));
+    EXPECT_TRUE(filter.add(body_of({5, "a"}, 1)));
+    EXPECT_TRUE(filter.add(body_of({4, "a"}, 1)));
+    EXPECT_EQ(filter.end(true).rows.size(), 1U);
+    // A complete one afterwards is again what it was.
+    const auto changes = read(filter, {1, 0}, {{{5, "a"}, 2}}, false, true);
+    EXPECT_EQ(changes.rows.size(), 1U);
+    EXPECT_EQ(changes.gone.size(), 1U);
 }
 
 TEST(SparseFilter, FirstReadingIsFullAndEmptyOnesCount) {

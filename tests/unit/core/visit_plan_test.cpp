@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <map>
+
 namespace pganalytics {
 namespace {
 
@@ -242,6 +245,59 @@ TEST_F(ExtensionPlanTest, DroppedItIsLookedForAgain) {
     EXPECT_EQ(cycle(12), std::vector<uint32_t>{12});
     begin_with({{10, "d", true}});  // its database is dropped
     EXPECT_FALSE(plan_.next()->rowsets.empty());
+}
+
+// A pass stands in for rowset 2, whose own period is a minute.
+class PassPlanTest : public testing::Test {
+  protected:
+    // What is read in which database.
+    std::map<uint32_t, Numbers> cycle(bool by_pass) {
+        std::vector<PlanDatabase> both = databases(2);
+        for (PlanDatabase& database : both) database.by_pass = by_pass;
+        plan_.begin(now_, kRules, both, 10,
+                    {{.number = 1, .cluster = true},
+                     {.number = 2, .period_us = kInterval, .pass_period_us = 600 * kSecond},
+                     {.number = 3, .period_us = 800 * kSecond}});
+        std::map<uint32_t, Numbers> done;
+        while (auto visit = plan_.next()) {
+            for (const uint16_t rowset : visit->rowsets) {
+                if (rowset != 1) {
+                    EXPECT_TRUE(plan_.is_planned(visit->oid, rowset));
+                }
+            }
+            for (const uint16_t rowset : visit->rowsets) plan_.read(rowset, true);
+            done[visit->oid] = visit->rowsets;
+            std::sort(done[visit->oid].begin(), done[visit->oid].end());
+            plan_.end_visit(0, false);
+        }
+        now_ += kInterval;
+        return done;
+    }
+
+    VisitPlan plan_;
+    int64_t now_ = 1000 * kSecond;
+};
+
+TEST_F(PassPlanTest, OnlyTheMainDatabaseIsVisitedWhereOneStandsIn) {
+    using Done = std::map<uint32_t, Numbers>;
+    EXPECT_EQ(cycle(false), (Done{{10, {1, 2, 3}}, {11, {2, 3}}}));
+    EXPECT_EQ(cycle(false), (Done{{10, {1, 2}}, {11, {2}}}));
+    for (int i = 0; i < 9; ++i) {
+        EXPECT_EQ(cycle(true), (Done{{10, {1}}})) << i;
+        EXPECT_FALSE(plan_.is_planned(11, 2));
+    }
+    EXPECT_EQ(plan_.waiting(), 0U);
+    EXPECT_EQ(cycle(true), (Done{{10, {1, 2}}, {11, {2}}})) << "ten minutes after the last";
+    EXPECT_EQ(cycle(true), (Done{{10, {1}}}));
+    // Once it does not stand in any more, at once.
+    EXPECT_EQ(cycle(false), (Done{{10, {1, 2, 3}}, {11, {2, 3}}}));
+}
+
+TEST_F(PassPlanTest, WhoComesAnywayReadsWhatIsHalfDue) {
+    cycle(false);
+    for (int i = 1; i <= 6; ++i) cycle(false);
+    for (int i = 0; i < 6; ++i) EXPECT_EQ(cycle(true).size(), 1U) << i;
+    EXPECT_EQ(cycle(true)[11], (Numbers{2, 3})) << "7 of its 10 minutes";
 }
 
 TEST_F(ExtensionPlanTest, AQuestionBringsNoDatabaseForward) {

@@ -76,6 +76,53 @@ TEST_F(CycleTest, LostRowsMakeARowsetIncomplete) {
     EXPECT_EQ(filter_.rows(), 1U);
 }
 
+// Changed rows only, and what is asked for at the end of the cycle.
+TEST_F(CycleTest, PartialReadingsStandOnACompleteOne) {
+    std::vector<uint32_t> asked;
+    const auto partial = [&](const std::string& frame, uint64_t said, CycleUse use) {
+        CycleOptions options;
+        options.snapshots.new_id = [] { return Uuid{1}; };
+        options.reading_limit = 1 << 20;
+        options.now = now_ += 1000000;
+        options.use = use;
+        Cycle cycle(options, shapes_, filter_, schedule_);
+        RowsetBegin begin;
+        begin.rowset = tables_->number;
+        begin.datid = kDatid;
+        begin.partial = true;
+        EXPECT_TRUE(cycle.begin_rowset(begin));
+        EXPECT_TRUE(cycle.rows(frame));
+        EXPECT_TRUE(cycle.end_rowset(complete(said)));
+        CycleEnd end;
+        end.databases = {kDatid, kDatid + 1};
+        end.partial_rowsets = {tables_->number};
+        end.partial_databases = {kDatid};
+        cycle.end(end);
+        asked = cycle.need_complete();
+        return cycle.reports().front().sent;
+    };
+    const std::vector<uint32_t> ours = {kDatid};
+    EXPECT_EQ(partial(rows({1}), 1, CycleUse::kSend), 0U) << "on nothing";
+    EXPECT_EQ(asked, ours);
+    report_of({rows({1, 2, 3})}, complete(3));
+    EXPECT_EQ(partial(rows({2, 4}), 2, CycleUse::kSend), 1U) << "2 is as it was";
+    EXPECT_EQ(asked, std::vector<uint32_t>{});
+    EXPECT_EQ(filter_.rows(), 4U);
+    EXPECT_EQ(partial(rows({5}), 2, CycleUse::kSend), 1U) << "a row was lost";
+    EXPECT_EQ(asked, ours);
+    EXPECT_EQ(partial("rubbish", 1, CycleUse::kSend), 0U);
+    EXPECT_EQ(asked, ours);
+    EXPECT_EQ(partial(rows({}), 0, CycleUse::kSend), 0U);
+    EXPECT_EQ(asked, std::vector<uint32_t>{});
+    schedule_.require({tables_->number, kDatid});
+    EXPECT_EQ(partial(rows({1}), 1, CycleUse::kSend), 0U);
+    EXPECT_EQ(asked, ours) << "a full one is required";
+    schedule_.require_all();
+    EXPECT_EQ(partial(rows({6}), 1, CycleUse::kCount), 0U);
+    EXPECT_EQ(asked, std::vector<uint32_t>{}) << "there is no hub";
+    EXPECT_EQ(filter_.rows(), 5U);
+}
+
 // The collector ends a rowset for a visitor that died in it: it knows no number of rows.
 TEST_F(CycleTest, AnErrorIsNotHiddenByLostRows) {
     RowsetEnd end;

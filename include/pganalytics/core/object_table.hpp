@@ -1,0 +1,61 @@
+// The relations and functions of one database that a pass knows, by kind and OID: an
+// open-addressing table of 24 bytes an entry. Runs in the collector.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "pganalytics/core/pass_row.hpp"
+
+namespace pganalytics {
+
+struct KnownObject {
+    enum Flags : uint8_t {
+        kUsed = 1,      // the place is taken
+        kFunction = 2,  // else a relation
+        kOfTail = 4,    // `hash` is tail_hash() of a row, else the hash of the raw counters
+        kMet = 8,       // had an entry in the shared statistics
+        kMetNow = 16,   // has one in the pass under way
+    };
+    // In place of a rowset: known to be in none; not there any more.
+    static constexpr uint8_t kInNone = 0xfe;
+    static constexpr uint8_t kGone = 0xff;
+
+    uint32_t oid = 0;
+    uint32_t head_at = 0;  // in the rowset's heads
+    uint64_t hash = 0;     // of the counters handed over last
+    uint16_t head_bytes = 0;
+    uint8_t rowset = kInNone;
+    uint8_t flags = 0;
+
+    StatisticsKind kind() const {
+        return (flags & kFunction) != 0 ? StatisticsKind::kFunction : StatisticsKind::kRelation;
+    }
+    bool is_there() const { return (flags & kUsed) != 0 && rowset != kGone; }
+    bool has(uint8_t flag) const { return (flags & flag) != 0; }
+    void set(uint8_t flag) { flags = static_cast<uint8_t>(flags | flag); }
+    void clear(uint8_t flag) { flags = static_cast<uint8_t>(flags & ~flag); }
+};
+
+class ObjectTable {
+  public:
+    explicit ObjectTable(size_t objects = 0);
+
+    // Null: not there.
+    KnownObject* find(StatisticsKind kind, uint32_t oid);
+    // Its place, made where there is none; may move all others.
+    KnownObject& at(StatisticsKind kind, uint32_t oid);
+
+    // Places, taken or not: is_there() tells. Stay as they are until at() makes one.
+    std::vector<KnownObject>& places() { return places_; }
+    size_t bytes() const { return places_.capacity() * sizeof(KnownObject); }
+
+  private:
+    size_t start_of(StatisticsKind kind, uint32_t oid) const;
+    KnownObject& place_of(StatisticsKind kind, uint32_t oid);
+
+    std::vector<KnownObject> places_;
+    size_t used_ = 0;
+};
+
+}  // namespace pganalytics
