@@ -220,9 +220,9 @@ constexpr Rowset kRowsets[] = {
      "string"},
     {"pg_replication", "subscription_workers", Scope::kCluster, 0, kWorkersSources, kWorkers,
      "workers of subscriptions and how far they are"},
-    {"pg_replication", "subscription_tables", Scope::kDatabase, 60, kTablesSources, kTables,
+    {"pg_replication", "subscription_tables", Scope::kDatabase, 600, kTablesSources, kTables,
      "tables of subscriptions and the state of their first synchronization"},
-    {"pg_replication", "publications", Scope::kDatabase, 300, kPublicationsSources, kPublications,
+    {"pg_replication", "publications", Scope::kDatabase, 600, kPublicationsSources, kPublications,
      "publications, what they publish and of how many tables"},
 };
 

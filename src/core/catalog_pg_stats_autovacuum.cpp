@@ -136,7 +136,7 @@ constexpr Column kAutovacuum[] = {
 #undef PGANALYTICS_THRESHOLD
 
 constexpr Rowset kRowsets[] = {
-    {"pg_stats", "autovacuum", Scope::kDatabase, 300, kSources, kAutovacuum,
+    {"pg_stats", "autovacuum", Scope::kDatabase, 600, kSources, kAutovacuum,
      "what autovacuum goes by for each table, reckoned from settings, options and size"},
 };
 

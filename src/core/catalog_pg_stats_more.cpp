@@ -284,7 +284,7 @@ constexpr Rowset kRowsets[] = {
      "functions that were called while track_functions counted them"},
     {"pg_stats", "sequences", Scope::kDatabase, 600, kSequencesSources, kSequences,
      "sequences: how far they are, where they end, and the column behind them"},
-    {"pg_stats", "oldest_relations", Scope::kDatabase, 300, kOldestSources, kOldest,
+    {"pg_stats", "oldest_relations", Scope::kDatabase, 600, kOldestSources, kOldest,
      "the relations of each database that hold back its oldest transaction and multixact id"},
 };
 

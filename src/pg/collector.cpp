@@ -117,6 +117,11 @@ void Collector::on_frame(const Frame& frame) {
             break;
         case FrameType::kNeedSelfEnrolment:
             return ask_own_hub();
+        case FrameType::kNeedComplete:
+            if (const auto need = decode<NeedComplete>(frame.payload)) {
+                return cycle_.need_complete(need->databases);
+            }
+            break;
         default:
             break;
     }

@@ -62,8 +62,10 @@ std::vector<PlanRowset> Cycle::plan_rowsets(const CycleOrder& order) const {
         const bool by_sql = rowset.scope == Scope::kCluster || rowset.scope == Scope::kDatabase;
         if (!by_sql || !is_selected_rowset(rowset, order, selection)) continue;
         if (!is_queried(rowset, kServerMajor)) continue;
-        rowsets.push_back({rowset_number(rowset), rowset.scope == Scope::kCluster,
-                           int64_t{rowset.period_seconds} * kSecond, !rowset.extension.empty()});
+        const uint16_t number = rowset_number(rowset);
+        rowsets.push_back({number, rowset.scope == Scope::kCluster,
+                           int64_t{rowset.period_seconds} * kSecond, !rowset.extension.empty(),
+                           pass_.covers(number) ? CounterPass::kCompleteUs : 0});
     }
     return rowsets;
 }
@@ -113,7 +115,10 @@ void Cycle::plan(const CycleOrder& order, int64_t now_us) {
         databases.push_back({database.oid, clean(database.name), collected});
     }
     figures_.databases_known = static_cast<uint32_t>(databases.size());
-    plan_.begin(now_us, rules_of(order.purpose), std::move(databases), main, plan_rowsets(order));
+    std::vector<PlanRowset> rowsets = plan_rowsets(order);
+    make_pass(order, now_us, rowsets, databases);
+    plan_.begin(now_us, rules_of(order.purpose), databases, main, std::move(rowsets));
+    queue_changes(databases);
 }
 
 bool Cycle::begin(const CycleOrder& order, int64_t now_us) {
@@ -135,8 +140,8 @@ bool Cycle::begin(const CycleOrder& order, int64_t now_us) {
     announcement.time = unix_now();
     announcement.request = order.request;
     announcement.host_rowsets = due_host_rowsets(order, now_us);
-    plan(order, now_us);
     announcement_ = std::move(announcement);
+    plan(order, now_us);
     active_ = true;
     lost_ = visits_over_ = false;
     dry_ = order.purpose == CyclePurpose::kPreview;
@@ -226,6 +231,7 @@ void Cycle::on_rowset_begin(std::string_view payload) {
     close_rowset();
     announce();
     rowset_ = OpenRowset{begin->rowset, 0};
+    if (!begin->partial && !dry_) pass_.begin_reading({begin->datid, begin->rowset});
 }
 
 void Cycle::on_rowset_end(std::string_view payload) {
@@ -233,6 +239,7 @@ void Cycle::on_rowset_end(std::string_view payload) {
     if (!end || !rowset_) return;
     const bool good = end->sqlstate.empty();
     plan_.read(rowset_->number, good);
+    pass_.end_reading(good && end->complete && !lost_, end->rows);
     ++figures_.rowsets_read;
     figures_.rows += end->rows;
     figures_.bytes += rowset_->bytes;
@@ -281,6 +288,7 @@ void Cycle::take_frame(std::string frame) {
             break;
         case FrameType::kRowsetRows:
             if (rowset_) rowset_->bytes += payload.size();
+            pass_.add_rows(payload);
             break;
         case FrameType::kRowsetEnd:
             on_rowset_end(payload);
@@ -308,6 +316,10 @@ void Cycle::work(int64_t now_us) {
     if (!active_) return;
     std::string_view frame;
     while (program_.has_room()) {
+        if (!changes_.empty()) {
+            hand_over_changes();
+            continue;
+        }
         if (!visit_.running()) {
             if (!start_next_visit(now_us)) return end(now_us);
             return;
@@ -330,47 +342,27 @@ void Cycle::work(int64_t now_us) {
 int64_t Cycle::next_us() const {
     // Everything else wakes us: frames, the visitor's end, room in the program's queue.
     if (!active_ || visit_.terminated()) return INT64_MAX;
-    return visit_.running() ? visit_.deadline_us() + kOverdueUs + 1 : 0;
+    if (visit_.running()) return visit_.deadline_us() + kOverdueUs + 1;
+    return program_.has_room() ? 0 : INT64_MAX;
 }
 
 void Cycle::program_lost() {
+    forget_passes();
     if (!active_ || lost_) return;
     lost_ = true;
     visit_.stop_listening();
 }
 
 void Cycle::forget_reads() {
+    forget_passes();
     plan_.forget_reads();
     host_read_.clear();
 }
 
 void Cycle::stop() { visit_.terminate(); }
 
-WorkerCounts Cycle::counts(int64_t now_us) const {
-    const int64_t since = plan_.waiting_since();
-    WorkerCounts counts;
-    counts.started_at = figures_.started_at + kUnixOfPostgres;
-    counts.cycles = figures_.cycles;
-    counts.cycles_skipped = figures_.cycles_late;
-    counts.visits = figures_.visits;
-    counts.visits_failed = figures_.visits_failed;
-    counts.visits_cut = figures_.visits_cut;
-    counts.visits_without_worker = figures_.no_worker_slot;
-    counts.rowsets_read = figures_.rowsets_read;
-    counts.rowsets_failed = figures_.rowsets_failed;
-    counts.rowsets_dropped = figures_.rowsets_dropped;
-    counts.rows = figures_.rows;
-    counts.bytes = figures_.bytes;
-    counts.worker_cpu_us = own_cpu_us();
-    counts.visitors_cpu_us = figures_.visitor_cpu_us;
-    counts.program_starts = program_.starts();
-    counts.databases = figures_.databases_known;
-    counts.databases_waiting = plan_.waiting();
-    if (since != 0) counts.waiting_since = unix_now() - (now_us - since);
-    return counts;
-}
-
 void Cycle::end(int64_t now_us) {
+    close_rowset();  // one of a pass, where the program was lost in it
     announce();
     CycleEnd end;
     end.number = number_;
@@ -378,6 +370,10 @@ void Cycle::end(int64_t now_us) {
     end.databases_waiting = plan_.waiting();
     for (const Database& database : list_.databases) end.databases.push_back(database.oid);
     end.counts = counts(now_us);
+    end.partial_rowsets = pass_.rowsets();
+    end.partial_databases = pass_.primed();
+    figures_.databases_by_pass = static_cast<uint32_t>(end.partial_databases.size());
+    figures_.pass_objects = pass_.objects();
     pass_on(make_frame(end));
     active_ = false;
     figures_.last_cycle_ended = GetCurrentTimestamp();

@@ -117,6 +117,18 @@ void put_databases(ResultRows* result, const CollectorFigures& figures) {
                       static_cast<uint64_t>(figures.longest_wait_us / 1000), "milliseconds");
 }
 
+void put_passes(ResultRows* result, const CollectorFigures& figures) {
+    put_status_number(result, kCollector, "databases_by_pass", figures.databases_by_pass,
+                      "databases",
+                      "A pass over the shared statistics stands in for visits to them.");
+    put_status_number(result, kCollector, "passes", figures.passes, "passes");
+    put_status_number(result, kCollector, "passes_failed", figures.passes_failed, "passes");
+    put_status_number(result, kCollector, "pass_objects", figures.pass_objects, "objects",
+                      "Tables, indexes and functions whose figures come from the pass.");
+    put_status_number(result, kCollector, "pass_cpu_time", figures.pass_cpu_us / 1000,
+                      "milliseconds", "Part of cpu_time.");
+}
+
 void put_visitors(ResultRows* result, const CollectorFigures& figures) {
     put_status_number(result, kVisitors, "visits", figures.visits, "visits");
     put_status_number(result, kVisitors, "visits_failed", figures.visits_failed, "visits",
@@ -207,6 +219,7 @@ Datum sql_status(FunctionCallInfo call) {
     put_collector_state(&result, snapshot);
     put_cycles(&result, snapshot.figures);
     put_databases(&result, snapshot.figures);
+    put_passes(&result, snapshot.figures);
     put_visitors(&result, snapshot.figures);
     put_program(&result, snapshot.figures);
     put_programs_own(&result);

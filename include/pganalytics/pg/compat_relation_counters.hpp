@@ -16,6 +16,8 @@ extern "C" {
 #endif
 }
 
+#include "pganalytics/core/pass_row.hpp"
+
 namespace pganalytics::pg {
 
 using RelationCounters = PgStat_StatTabEntry;
@@ -132,6 +134,62 @@ inline void prefetch_relation_counters(Oid database, Oid relation) {
     dshash_release_lock(pgStatLocal.shared_hash, entry);
 }
 
+using FunctionCounters = PgStat_StatFuncEntry;
+
+// An entry of the shared statistics, copied.
+struct StatisticsEntry {
+    StatisticsKind kind;
+    Oid database;  // InvalidOid: all share it
+    Oid oid;
+    const char* counters;
+    size_t size;
+};
+
+inline bool is_wanted(const PgStatShared_HashEntry& entry) {
+    return !entry.dropped &&
+           (entry.key.kind == PGSTAT_KIND_RELATION || entry.key.kind == PGSTAT_KIND_FUNCTION);
+}
+
+template <class Shared>
+void copy_counters(const PgStatShared_HashEntry& hashed, Shared* shared, StatisticsEntry* entry,
+                   void* copy) {
+    entry->database = hashed.key.dboid;
+#if PG_VERSION_NUM >= 180000
+    entry->oid = static_cast<Oid>(hashed.key.objid);
+#else
+    entry->oid = hashed.key.objoid;
+#endif
+    entry->size = sizeof shared->stats;
+    entry->counters = static_cast<const char*>(copy);
+    LWLockAcquire(&shared->header.lock, LW_SHARED);
+    std::memcpy(copy, &shared->stats, sizeof shared->stats);
+    LWLockRelease(&shared->header.lock);
+}
+
+// All entries of relations and functions, each as of its own moment. `take` runs while a 128th of
+// the hash is locked, shared: it calls nothing of PostgreSQL.
+template <class Take>
+void each_statistics_entry(Take&& take) {
+    dshash_seq_status scan;
+    dshash_seq_init(&scan, pgStatLocal.shared_hash, false);
+    while (const auto* hashed = static_cast<PgStatShared_HashEntry*>(dshash_seq_next(&scan))) {
+        if (!is_wanted(*hashed)) continue;
+        StatisticsEntry entry;
+        RelationCounters relation;
+        FunctionCounters function;
+        void* const shared = dsa_get_address(pgStatLocal.dsa, hashed->body);
+        if (hashed->key.kind == PGSTAT_KIND_RELATION) {
+            entry.kind = StatisticsKind::kRelation;
+            copy_counters(*hashed, static_cast<PgStatShared_Relation*>(shared), &entry, &relation);
+        } else {
+            entry.kind = StatisticsKind::kFunction;
+            copy_counters(*hashed, static_cast<PgStatShared_Function*>(shared), &entry, &function);
+        }
+        take(entry);
+    }
+    dshash_seq_term(&scan);
+}
+
 #else
 
 inline constexpr bool kReadsRelationCounters = false;
@@ -139,6 +197,19 @@ inline constexpr bool kReadsRelationCounters = false;
 inline std::span<const RelationCounter> relation_counters() { return {}; }
 inline void read_relation_counters(Oid, Oid, RelationCounters* out) { *out = {}; }
 inline void prefetch_relation_counters(Oid, Oid) {}
+
+struct FunctionCounters {
+    int64_t counters[3];
+};
+struct StatisticsEntry {
+    StatisticsKind kind;
+    Oid database;
+    Oid oid;
+    const char* counters;
+    size_t size;
+};
+template <class Take>
+void each_statistics_entry(Take&&) {}
 
 #endif
 

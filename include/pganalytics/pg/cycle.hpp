@@ -4,10 +4,15 @@
 //   idle --begin()--> visiting --plan empty, budget spent, or no worker slot--> idle (CycleEnd
 //   sent) visiting --program lost--> draining (what comes is dropped) --visitor gone--> idle
 //
+// Before the first visit of a scheduled cycle one pass over the shared statistics is made (15 to
+// 18): databases that it stands in for are visited for other rowsets only, and what changed in them
+// goes to `ship` as partial readings.
+//
 // A rowset whose visitor ends in its midst is ended for it, as incomplete.
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <optional>
 #include <string>
@@ -20,6 +25,7 @@
 #include "pganalytics/pg/program.hpp"
 #include "pganalytics/pg/server_facts.hpp"
 #include "pganalytics/pg/shared_state.hpp"
+#include "pganalytics/pg/statistics_pass.hpp"
 #include "pganalytics/pg/visit.hpp"
 
 namespace pganalytics::pg {
@@ -48,6 +54,8 @@ class Cycle {
     int64_t next_us() const;
     // The program that got the beginning is gone.
     void program_lost();
+    // The program asks for complete readings of these databases.
+    void need_complete(const std::vector<uint32_t>& databases);
     // A new run of the program knows nothing: everything is due again.
     void forget_reads();
     // Ends the visit, for the worker's own end.
@@ -63,6 +71,11 @@ class Cycle {
     std::vector<uint16_t> due_host_rowsets(const CycleOrder& order, int64_t now_us);
     void plan(const CycleOrder& order, int64_t now_us);
     uint32_t main_database() const;
+    void make_pass(const CycleOrder& order, int64_t now_us, const std::vector<PlanRowset>& rowsets,
+                   std::vector<PlanDatabase>& databases);
+    void queue_changes(const std::vector<PlanDatabase>& databases);
+    void hand_over_changes();
+    void forget_passes();
     bool start_next_visit(int64_t now_us);
     VisitOrder visit_order(const PlannedVisit& planned, int64_t now_us) const;
     void take_frame(std::string frame);
@@ -83,6 +96,7 @@ class Cycle {
     VisitPlan plan_;
     Visit visit_;
     DatabaseList list_;
+    CounterPass pass_ = make_counter_pass();
     std::map<uint16_t, int64_t> host_read_;
     uint64_t number_ = 0;
 
@@ -91,6 +105,8 @@ class Cycle {
     bool lost_ = false;
     std::optional<CycleBegin> announcement_;  // not yet sent
     std::optional<OpenRowset> rowset_;
+    std::deque<RowsetBegin> changes_;  // partial readings to hand over, before all visits
+    bool in_changes_ = false;          // the first of them has begun
     std::string visited_name_;
     int64_t started_us_ = 0;
     int64_t visit_started_us_ = 0;

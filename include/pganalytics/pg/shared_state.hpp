@@ -33,6 +33,11 @@ struct CollectorFigures {
     uint32_t databases_known;
     uint32_t databases_waiting;
     int64_t longest_wait_us;  // of a database for its visit
+    uint64_t passes;          // over the shared statistics
+    uint64_t passes_failed;
+    uint64_t pass_cpu_us;  // part of worker_cpu_us
+    uint64_t pass_objects;
+    uint32_t databases_by_pass;
     uint64_t visitor_cpu_us;
     uint64_t worker_cpu_us;
     uint64_t program_cpu_us;

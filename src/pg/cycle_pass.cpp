@@ -1,0 +1,92 @@
+// The part of a cycle that needs no visits: a pass over the shared statistics, and what changed
+// since the last one. Runs in the collector.
+#include <algorithm>
+
+#include "pganalytics/pg/cycle.hpp"
+#include "pganalytics/pg/log.hpp"
+#include "pganalytics/pg/settings.hpp"
+#include "pganalytics/pg/worker.hpp"
+
+namespace pganalytics::pg {
+
+// Who asks for a cycle gets readings by visits.
+void Cycle::make_pass(const CycleOrder& order, int64_t now_us,
+                      const std::vector<PlanRowset>& rowsets,
+                      std::vector<PlanDatabase>& databases) {
+    if (!pass_.possible() || order.purpose != CyclePurpose::kScheduled) return;
+    const std::vector<uint16_t> covered = pass_.rowsets();
+    const auto planned = std::count_if(rowsets.begin(), rowsets.end(), [](const auto& rowset) {
+        return rowset.pass_period_us > 0;
+    });
+    // Switched off by pganalytics.plugins.
+    if (static_cast<size_t>(planned) < covered.size()) return pass_.forget_all();
+    const uint64_t cpu_us = own_cpu_us();
+    std::vector<uint32_t> oids;
+    for (const PlanDatabase& database : databases)
+        if (database.collected) oids.push_back(database.oid);
+    pass_.begin(now_us, int64_t{settings().collect_interval} * 1000, oids);
+    ++figures_.passes;
+    FlatError error;
+    if (!walk_statistics(pass_, error)) {
+        ++figures_.passes_failed;
+        pass_.forget_all();
+        log_limited(LOG, "statistics pass", "could not read the shared statistics", error.message,
+                    "Every database is visited instead.");
+        return;
+    }
+    pass_.end();
+    for (PlanDatabase& database : databases) database.by_pass = pass_.stands_in(database.oid);
+    figures_.pass_cpu_us += own_cpu_us() - cpu_us;
+}
+
+// Once it is planned what is visited all the same: of that the visit brings everything.
+void Cycle::queue_changes(const std::vector<PlanDatabase>& databases) {
+    changes_.clear();
+    in_changes_ = false;
+    for (const PassGroup& group : pass_.changed()) {
+        const auto database =
+            std::find_if(databases.begin(), databases.end(),
+                         [&](const PlanDatabase& one) { return one.oid == group.datid; });
+        if (database == databases.end() || !database->by_pass ||
+            plan_.is_planned(group.datid, group.rowset))
+            continue;
+        RowsetBegin begin;
+        begin.rowset = group.rowset;
+        begin.datid = group.datid;
+        begin.datname = database->name;
+        begin.time = announcement_->time;
+        begin.partial = true;
+        changes_.push_back(std::move(begin));
+    }
+}
+
+// The next frame of them.
+void Cycle::hand_over_changes() {
+    const RowsetBegin& begin = changes_.front();
+    if (!in_changes_) {
+        in_changes_ = true;
+        pass_.send({begin.datid, begin.rowset});
+        visited_name_ = begin.datname;
+        return take_frame(make_frame(begin));
+    }
+    const std::string_view rows = pass_.next_rows(kRowsFrameBytes);
+    if (!rows.empty()) return take_frame(make_frame(FrameType::kRowsetRows, rows));
+    RowsetEnd end;
+    end.rows = pass_.sent_rows();
+    end.complete = true;
+    take_frame(make_frame(end));
+    in_changes_ = false;
+    if (!changes_.empty()) changes_.pop_front();
+}
+
+void Cycle::need_complete(const std::vector<uint32_t>& databases) {
+    for (const uint32_t datid : databases) pass_.forget(datid);
+}
+
+void Cycle::forget_passes() {
+    pass_.forget_all();
+    changes_.clear();
+    in_changes_ = false;
+}
+
+}  // namespace pganalytics::pg
