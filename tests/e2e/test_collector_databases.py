@@ -127,12 +127,13 @@ def test_locked_table_is_read_like_any_other(collector: Server) -> None:
 
 def test_locked_catalog_costs_its_rowset_only(collector: Server) -> None:
     with collector.connect() as holder, holder.transaction():
-        holder.execute("lock table pg_catalog.pg_inherits in access exclusive mode")
+        # Which nothing but one rowset reads.
+        holder.execute("lock table pg_catalog.pg_sequence in access exclusive mode")
         began = time.monotonic()
         rows = collected(collector)
         assert time.monotonic() - began < 5
-    assert "lock timeout" in rows["pg_stats", "relations", "postgres"]["error"]
-    others = [row for key, row in rows.items() if key[1] != "relations"]
+    assert "lock timeout" in rows["pg_stats", "sequences", "postgres"]["error"]
+    others = [row for key, row in rows.items() if key[1] != "sequences"]
     assert len(others) > 5
     assert not any(row["error"] for row in others)
 
@@ -172,17 +173,20 @@ def test_visit_ends_in_time_whatever_blocks(collector: Server) -> None:
     collector.set({"pganalytics.lock_timeout": "1s", "pganalytics.visit_timeout": "300ms"})
     wait_cycles(collector, 1)
     with collector.connect() as holder, holder.transaction():
-        holder.execute("lock table pg_catalog.pg_inherits in access exclusive mode")
+        # Which each visit to pganalytics.database reads.
+        holder.execute("lock table pg_catalog.pg_tablespace in access exclusive mode")
         with collector.connect("template1") as session:
             longest = 0.0
+            blocked = 0
             began = time.monotonic()
             while time.monotonic() - began < 4:
-                ages = session.execute(
-                    "select extract(epoch from clock_timestamp() - backend_start)::float8"
+                seen = session.execute(
+                    "select extract(epoch from clock_timestamp() - backend_start)::float8, wait_event_type"
                     " from pg_stat_activity where backend_type = 'pganalytics visitor'"
                 ).fetchall()
-                longest = max([longest] + [age for (age,) in ages])
-    assert 0 < longest < 1.0
+                longest = max([longest] + [age for age, _ in seen])
+                blocked += sum(waits == "Lock" for _, waits in seen)
+    assert blocked > 0 and 0.2 < longest < 1.0
     wait_until(lambda: not any(row["error"] for row in collected(collector).values()), 10, "clean")
 
 

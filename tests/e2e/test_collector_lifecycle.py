@@ -98,11 +98,11 @@ def test_terminated_collector_comes_back(collector: Server) -> None:
 
 @pytest.mark.parametrize("function", ["pg_cancel_backend", "pg_terminate_backend"])
 def test_visitors_can_be_cancelled_and_terminated(collector: Server, function: str) -> None:
-    # Visits that last: pg_stats.relations waits for a lock that nobody else needs.
+    # Visits that last: pg_stats.sequences waits for a lock that nobody else needs.
     collector.set({"pganalytics.lock_timeout": "1s"})
     stop = threading.Event()
     with collector.connect() as holder, holder.transaction():
-        holder.execute("lock table pg_catalog.pg_inherits in access exclusive mode")
+        holder.execute("lock table pg_catalog.pg_sequence in access exclusive mode")
         reader = repeat(stop, lambda: collected(collector))
         try:
             with collector.connect() as session:
@@ -122,7 +122,7 @@ def test_visitors_can_be_cancelled_and_terminated(collector: Server, function: s
             stop.set()
             reader.join()
     # No lines of visitors in the log, no exit lines of theirs either: what happened is said once.
-    lines = [line for line in log(collector).splitlines() if "visitor" in line or "relations" in line]
+    lines = [line for line in log(collector).splitlines() if "visitor" in line or "sequences" in line]
     assert len(lines) == 1, lines
     assert not any(row["error"] for row in collected(collector).values())
 
