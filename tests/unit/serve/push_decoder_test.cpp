@@ -201,7 +201,7 @@ TEST(PushDecoder, UnknownIsCountedAndNeverAnError) {
                  R"({"type":"sysstat","cpu":{"user":1.5,"<b>\u0007":2}}])"),
         *targets);
     EXPECT_EQ(push.unknown.json(),
-              R"({"types":{"pg_new":2,"pganalytics":1},"rowsets":{"pg_stats.newset":1},)"
+              R"({"types":{"pg_new":2},"rowsets":{"pg_stats.newset":1,"pganalytics.gone":1},)"
               R"("columns":{"pg_stats.tables.new":3,"pg_stats.tables.newer":1,)"
               R"("pg_stats.tables.odd":1,"sysstat.cpu.user":1},"others":1})");
     EXPECT_EQ(push.rowsets.size(), 2U);
