@@ -54,7 +54,7 @@ WRONG_FRAMES: dict[str, Callable[[Ship], None]] = {
     "end without begin": lambda ship: ship.end_cycle(),
     "unknown rowset": lambda ship: (  # type: ignore[func-returns-value]
         ship.begin_cycle(),
-        ship._send(frames.ROWSET_BEGIN, frames.varint(60000) + frames.varint(0) + frames.text("") + frames.zigzag(0)),
+        ship._send(frames.ROWSET_BEGIN, frames.varint(60000) + frames.varint(0) + frames.text("") + frames.zigzag(0) + frames.WHOLE),
     ),
     "settings cut short": lambda ship: ship._send(frames.SHIP_SETTINGS, b"\1\5a"),
     "bytes left over": lambda ship: ship._send(frames.REQUEST, b"\1\4\0\0extra"),
@@ -79,7 +79,7 @@ def test_a_malformed_row_costs_its_rowset_only(ship: Ship, scripted: ScriptedHub
     for piece in (row + b"\x7fcut", row + b"\x03\0\0\0", b"\x01\0"):
         ship._send(
             frames.ROWSET_BEGIN,
-            frames.varint(shape.number) + frames.varint(DATID) + frames.text("app") + frames.zigzag(0),
+            frames.varint(shape.number) + frames.varint(DATID) + frames.text("app") + frames.zigzag(0) + frames.WHOLE,
         )
         ship._send(frames.ROWSET_ROWS, piece)
         ship._send(frames.ROWSET_END, frames.varint(2) + frames.flag(True) + frames.varint(0) * 2 + frames.text("") * 2)
@@ -123,13 +123,15 @@ def test_hostile_streams_never_end_it_by_a_signal(
             frames.frame(frames.CYCLE_BEGIN, one + frames.varint(frames.PREVIEW) + frames.zigzag(0) + one + frames.many([])),
             frames.frame(
                 frames.ROWSET_BEGIN,
-                frames.varint(shape.number) + frames.varint(DATID) + frames.text("app") + frames.zigzag(0),
+                frames.varint(shape.number) + frames.varint(DATID) + frames.text("app") + frames.zigzag(0) + frames.WHOLE,
             ),
             frames.frame(frames.ROWSET_ROWS, row * 20),
             frames.frame(
                 frames.ROWSET_END, frames.varint(20) + b"\1" + frames.varint(0) * 2 + frames.text("") * 2
             ),
-            frames.frame(frames.CYCLE_END, one + frames.varint(1) + frames.varint(0) + frames.many([])),
+            frames.frame(
+                frames.CYCLE_END, one + frames.varint(1) + frames.varint(0) + frames.many([]) + frames.NOTHING_COUNTED
+            ),
         ]
 
     codes = set()
@@ -201,7 +203,7 @@ def test_memory_stays_bounded_at_50000_tables(ship: Ship, scripted: ScriptedHub)
         for name, shape in shapes.items():
             ship._send(
                 frames.ROWSET_BEGIN,
-                frames.varint(shape.number) + frames.varint(DATID) + frames.text("app") + frames.zigzag(0),
+                frames.varint(shape.number) + frames.varint(DATID) + frames.text("app") + frames.zigzag(0) + frames.WHOLE,
             )
             rows = bodies[name]
             for at in range(0, len(rows), 2000):

@@ -120,3 +120,10 @@ def decode_rows(types: list[str], data: bytes) -> list[list[Any]]:
         assert body.at == len(body.data), "a row with bytes left over"
         rows.append(row)
     return rows
+
+
+# The end of a RowsetBegin: not a partial reading.
+WHOLE = flag(False)
+# The end of a CycleEnd: the 18 fields of WorkerCounts, of which the first and the last are times, and no partial
+# readings.
+NOTHING_COUNTED = zigzag(0) + varint(0) * 16 + zigzag(0) + many([]) * 2

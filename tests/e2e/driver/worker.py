@@ -18,10 +18,6 @@ COLLECT_TYPES = ["text", "text", "text", "bigint", "double precision", "text"]
 PUSH_TYPES = ["uuid", "bigint", "bigint", "bigint", "bigint", "text", "boolean", "bigint", "bigint"]
 
 
-# Fields of WorkerCounts; the first and the last are times.
-WORKER_COUNTS = 18
-
-
 class RequestError(Exception):
     def __init__(self, sqlstate: str, message: str, detail: str, hint: str) -> None:
         super().__init__(f"{sqlstate} {message} | {detail} | {hint}")
@@ -135,7 +131,7 @@ class Ship:
         shape = self.catalog[name]
         self._send(
             frames.ROWSET_BEGIN,
-            varint(shape.number) + varint(datid) + text(datname) + zigzag(time.time_ns() // 1000) + flag(False),
+            varint(shape.number) + varint(datid) + text(datname) + zigzag(time.time_ns() // 1000) + frames.WHOLE,
         )
         piece = b""
         for row in rows:
@@ -151,11 +147,10 @@ class Ship:
         )  # fmt: skip
 
     def end_cycle(self, databases: list[int] | None = None) -> None:
-        counted = zigzag(0) + varint(0) * (WORKER_COUNTS - 2) + zigzag(0)
         self._send(
             frames.CYCLE_END,
             varint(self._numbers) + varint(1) + varint(0) + many([varint(datid) for datid in databases or [16384]])
-            + counted + many([]) + many([]),
+            + frames.NOTHING_COUNTED,
         )  # fmt: skip
 
     # --- requests
