@@ -82,6 +82,7 @@ bool run_catching(void (*function)(void*), void* argument, FlatError* error) noe
 bool call_postgres(void (*function)(void*), void* argument, FlatError* error) noexcept {
     const MemoryContext context = CurrentMemoryContext;
     const ResourceOwner owner = CurrentResourceOwner;
+    const uint32 holdoffs = InterruptHoldoffCount;
     volatile bool done = false;
     PG_TRY();
     { done = run_catching(function, argument, error); }
@@ -90,6 +91,9 @@ bool call_postgres(void (*function)(void*), void* argument, FlatError* error) no
     PG_END_TRY();
     MemoryContextSwitchTo(context);
     if (!done) CurrentResourceOwner = owner;
+    // An ERROR resets it; an exception thrown while a lock was held has to have the same done for
+    // it, or no interrupt, a shutdown's neither, would ever be taken again.
+    if (!done && InterruptHoldoffCount > holdoffs) InterruptHoldoffCount = holdoffs;
     return done;
 }
 
