@@ -92,6 +92,25 @@ AS 'MODULE_PATHNAME', 'pganalytics_unregister';
 COMMENT ON FUNCTION pganalytics_unregister() IS
     'forgets the hub: address, certificate and key are removed from this server';
 
+CREATE FUNCTION pganalytics_add_rowset(
+    name text, sql text, period interval, scope text, columns jsonb)
+RETURNS text
+LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'pganalytics_add_rowset';
+COMMENT ON FUNCTION pganalytics_add_rowset(text, text, interval, text, jsonb) IS
+    'defines a rowset of your own: a query, run once to check it, then each period, and the kind of each of its columns; superusers only';
+
+CREATE FUNCTION pganalytics_drop_rowset(name text)
+RETURNS boolean
+LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'pganalytics_drop_rowset';
+COMMENT ON FUNCTION pganalytics_drop_rowset(text) IS
+    'drops a rowset of your own; false where there is none of that name';
+
+REVOKE ALL ON FUNCTION pganalytics_add_rowset(text, text, interval, text, jsonb),
+    pganalytics_drop_rowset(text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION pganalytics_version(), pganalytics_status(), pganalytics_catalog(),
     pganalytics_settings(), pganalytics_preview(text), pganalytics_collect_now(),
     pganalytics_push_now(interval), pganalytics_reload(), pganalytics_register(text, text),
@@ -213,6 +232,37 @@ CREATE TABLE pganalytics.configuration (
 );
 COMMENT ON TABLE pganalytics.configuration IS 'configuration of collectors, every version; no effect in this version';
 
+-- A watched server's, not the hub's: read by the visitor to pganalytics.database. Whoever writes here
+-- has queries run under the definer's name, so that is superusers only, by privilege and by the
+-- functions; on a table that others may write nothing is read.
+CREATE TABLE pganalytics.own_rowset (
+    name text PRIMARY KEY
+        CHECK (name OPERATOR(pg_catalog.~) '^[a-z_][a-z0-9_]{0,39}$'),
+    sql text NOT NULL CHECK (pg_catalog.octet_length(sql) OPERATOR(pg_catalog.<=) 16384),
+    period interval NOT NULL
+        CHECK (period OPERATOR(pg_catalog.>=) INTERVAL '1 second'
+               AND period OPERATOR(pg_catalog.<=) INTERVAL '1 day'),
+    scope text NOT NULL
+        CHECK (scope OPERATOR(pg_catalog.=) 'cluster' OR scope OPERATOR(pg_catalog.=) 'database'),
+    columns jsonb NOT NULL
+        CHECK (pg_catalog.jsonb_typeof(columns) OPERATOR(pg_catalog.=) 'array'
+               AND pg_catalog.jsonb_array_length(columns) OPERATOR(pg_catalog.<=) 64),
+    definer text NOT NULL,
+    defined_at timestamp with time zone NOT NULL
+);
+COMMENT ON TABLE pganalytics.own_rowset IS 'rowsets of users'' own that this server collects: see pganalytics_add_rowset()';
+
+CREATE TABLE pganalytics.own_accepted (
+    rowset text,
+    collector_id uuid REFERENCES pganalytics.collectors ON DELETE CASCADE,
+    digest text,
+    columns jsonb NOT NULL,
+    accepted_at timestamp with time zone NOT NULL,
+    accepted_by text NOT NULL,
+    PRIMARY KEY (rowset, collector_id, digest)
+);
+COMMENT ON TABLE pganalytics.own_accepted IS 'which definitions of users'' own rowsets have a view here: see pganalytics_accept_rowset()';
+
 CREATE TABLE pganalytics.audit (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     at timestamp with time zone NOT NULL DEFAULT clock_timestamp(),
@@ -229,7 +279,8 @@ DECLARE
     member text;
 BEGIN
     FOREACH member IN ARRAY ARRAY['hub', 'collectors', 'certificates', 'tokens', 'ledger', 'rowsets',
-                                  'configuration', 'audit', 'audit_id_seq'] LOOP
+                                  'configuration', 'own_rowset', 'own_accepted', 'audit',
+                                  'audit_id_seq'] LOOP
         PERFORM pg_catalog.pg_extension_config_dump(
             pg_catalog.concat('pganalytics.', member)::pg_catalog.regclass, '');
     END LOOP;
@@ -474,6 +525,154 @@ AS 'MODULE_PATHNAME', 'pganalytics_create_token';
 COMMENT ON FUNCTION pganalytics_create_token(text, interval) IS
     'enrolment token for one server of this name, to be used once with pganalytics_register()';
 
+-- A value of a user's own row as the type its definition says, null where it is none of these: what
+-- a collector sends can be anything, and a view must not fail on it. CASE within CASE, because AND
+-- keeps no order.
+CREATE FUNCTION pganalytics.own_expression(type text, column_name text)
+RETURNS text
+LANGUAGE plpgsql STRICT IMMUTABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    v text := format('(r."row" -> %L)', column_name);
+    t text := format('(r."row" ->> %L)', column_name);
+BEGIN
+    RETURN CASE type
+        WHEN 'boolean' THEN
+            format('CASE WHEN jsonb_typeof(%1$s) = ''boolean'' THEN %1$s::boolean END', v)
+        WHEN 'bigint' THEN
+            format('CASE WHEN jsonb_typeof(%1$s) = ''number'' THEN CASE WHEN %1$s::numeric'
+                   ' BETWEEN -9223372036854775808 AND 9223372036854775807'
+                   ' THEN %1$s::numeric::bigint END END', v)
+        WHEN 'double precision' THEN
+            format('CASE WHEN jsonb_typeof(%1$s) = ''number'' THEN CASE'
+                   ' WHEN abs(%1$s::numeric) BETWEEN 1e-300 AND 1e300'
+                   ' THEN %1$s::numeric::double precision'
+                   ' WHEN abs(%1$s::numeric) < 1e-300 THEN 0 END END', v)
+        WHEN 'text' THEN
+            format('CASE WHEN jsonb_typeof(%s) = ''string'' THEN %s END', v, t)
+        WHEN 'timestamp with time zone' THEN
+            -- The day is counted from the first of its month: 30 February is no error.
+            format('CASE WHEN %1$s ~ ''^(?!0000)\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])'
+                   'T([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{1,6})?\+00:00$'''
+                   ' THEN (((substr(%1$s, 1, 8) || ''01'')::date + (substr(%1$s, 9, 2)::integer - 1))'
+                   ' + substr(%1$s, 12, length(%1$s) - 17)::time) AT TIME ZONE ''UTC'' END', t)
+        WHEN 'pg_lsn' THEN
+            format('CASE WHEN %1$s ~ ''^[0-9A-F]{1,8}/[0-9A-F]{1,8}$'' THEN %1$s::pg_lsn END', t)
+        WHEN 'uuid' THEN
+            format('CASE WHEN %1$s ~ ''^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'''
+                   ' THEN %1$s::uuid END', t)
+    END;
+END
+$$;
+COMMENT ON FUNCTION pganalytics.own_expression(text, text) IS
+    'SQL for one column of a user''s own rowset; null for a type that is not known';
+
+-- Called by pganalytics_accept_rowset() as the extension's owner. All that comes from the collector
+-- is held against what a definition can be, and quoted.
+CREATE FUNCTION pganalytics.accept_rowset(server text, rowset text, accepted_by text)
+RETURNS text
+LANGUAGE plpgsql STRICT VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    id uuid;
+    sent_digest text;
+    sent_columns jsonb;
+    c jsonb;
+    expression text;
+    list text := '';
+    names text[] := '{}';
+    view_name text := 'own_view_' || accept_rowset.rowset;
+    view_columns jsonb;
+BEGIN
+    SELECT k.collector_id INTO id
+      FROM pganalytics.collectors k WHERE k.name = accept_rowset.server;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'no server "%" is enrolled', accept_rowset.server
+            USING ERRCODE = 'undefined_object', HINT = 'See pganalytics_servers().';
+    END IF;
+    IF to_regclass('pganalytics.own_rowsets') IS NOT NULL
+       AND to_regclass('pganalytics.own_rows') IS NOT NULL
+       AND accept_rowset.rowset ~ '^[a-z_][a-z0-9_]{0,39}$' THEN
+        SELECT r.digest, r.columns INTO sent_digest, sent_columns
+          FROM pganalytics.own_rowsets r
+         WHERE r.collector_id = id AND r.rowset = accept_rowset.rowset
+         ORDER BY r."time" DESC LIMIT 1;
+    END IF;
+    IF sent_digest IS NULL THEN
+        RAISE EXCEPTION 'server "%" has sent no rows of a rowset "%"', accept_rowset.server, accept_rowset.rowset
+            USING ERRCODE = 'undefined_object',
+                  HINT = 'pganalytics.own_rowsets has what was sent.';
+    END IF;
+    IF sent_digest !~ '^[0-9a-f]{64}$' OR jsonb_typeof(sent_columns) IS DISTINCT FROM 'array'
+       OR jsonb_array_length(sent_columns) NOT BETWEEN 1 AND 64 THEN
+        RAISE EXCEPTION 'the definition that server "%" sent is malformed', accept_rowset.server
+            USING ERRCODE = 'data_exception';
+    END IF;
+    FOR c IN SELECT e FROM jsonb_array_elements(sent_columns) e LOOP
+        expression := pganalytics.own_expression(c ->> 'type', c ->> 'name');
+        IF jsonb_typeof(c) IS DISTINCT FROM 'object' OR expression IS NULL
+           OR octet_length(c ->> 'name') NOT BETWEEN 1 AND 63 OR c ->> 'name' ~ '[[:cntrl:]]'
+           OR c ->> 'name' IN ('server', 'time', 'collector_id', 'datid', 'datname')
+           OR c ->> 'name' = ANY (names) THEN
+            RAISE EXCEPTION 'the definition that server "%" sent is malformed', accept_rowset.server
+                USING ERRCODE = 'data_exception';
+        END IF;
+        names := names || (c ->> 'name');
+        list := list || format(E',\n       %s AS %I', expression, c ->> 'name');
+        view_columns := coalesce(view_columns, '[]')
+                        || jsonb_build_array(jsonb_build_array(c ->> 'name', c ->> 'type'));
+    END LOOP;
+    IF (SELECT count(DISTINCT a.rowset) FROM pganalytics.own_accepted a
+         WHERE a.collector_id = id AND a.rowset <> accept_rowset.rowset) >= 64 THEN
+        RAISE EXCEPTION '64 rowsets of server "%" have been accepted already', accept_rowset.server
+            USING ERRCODE = 'program_limit_exceeded';
+    END IF;
+    IF EXISTS (SELECT FROM pganalytics.own_accepted a
+                WHERE a.rowset = accept_rowset.rowset AND a.columns <> view_columns
+                  AND a.collector_id <> id) THEN
+        RAISE EXCEPTION 'rowset "%" was accepted of another server with other columns', accept_rowset.rowset
+            USING ERRCODE = 'duplicate_object',
+                  HINT = 'Delete that from pganalytics.own_accepted, or have the rowset defined under another name.';
+    END IF;
+    -- Of an older definition with other columns nothing can be shown in the new view.
+    DELETE FROM pganalytics.own_accepted a
+     WHERE a.rowset = accept_rowset.rowset AND a.collector_id = id AND a.columns <> view_columns;
+    IF FOUND OR NOT EXISTS (SELECT FROM pganalytics.own_accepted a WHERE a.rowset = accept_rowset.rowset) THEN
+        EXECUTE format('DROP VIEW IF EXISTS pganalytics.%I', view_name);
+    END IF;
+    IF to_regclass(format('pganalytics.%I', view_name)) IS NULL THEN
+        EXECUTE format(E'CREATE VIEW pganalytics.%I AS\nSELECT k.name AS server, r."time", r.collector_id, r.datid, r.datname%s\n'
+                       '  FROM pganalytics.own_rows r\n'
+                       '  JOIN pganalytics.own_accepted a ON a.collector_id = r.collector_id'
+                       ' AND a.rowset = r.rowset AND a.digest = r.digest\n'
+                       '  JOIN pganalytics.collectors k ON k.collector_id = r.collector_id\n'
+                       ' WHERE r.rowset = %L', view_name, list, accept_rowset.rowset);
+        EXECUTE format('GRANT SELECT ON pganalytics.%I TO pg_monitor', view_name);
+    END IF;
+    INSERT INTO pganalytics.own_accepted AS a
+         VALUES (accept_rowset.rowset, id, sent_digest, view_columns, clock_timestamp(), accept_rowset.accepted_by)
+    ON CONFLICT ON CONSTRAINT own_accepted_pkey DO NOTHING;
+    INSERT INTO pganalytics.audit (event, collector_id, name, details)
+         VALUES ('rowset accepted', id, accept_rowset.server,
+                 jsonb_build_object('rowset', accept_rowset.rowset, 'digest', sent_digest, 'by', accept_rowset.accepted_by));
+    RETURN 'pganalytics.' || view_name;
+END
+$$;
+COMMENT ON FUNCTION pganalytics.accept_rowset(text, text, text) IS
+    'the work of pganalytics_accept_rowset()';
+
+CREATE FUNCTION pganalytics_accept_rowset(server text, rowset text)
+RETURNS text
+LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'pganalytics_accept_rowset';
+COMMENT ON FUNCTION pganalytics_accept_rowset(text, text) IS
+    'makes a view with the columns of a rowset that users of that server defined; answers its name';
+
+REVOKE ALL ON FUNCTION pganalytics.own_expression(text, text),
+    pganalytics.accept_rowset(text, text, text), pganalytics_accept_rowset(text, text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION pganalytics.is_whole(uuid, uuid) FROM PUBLIC;
 REVOKE ALL ON FUNCTION pganalytics.table_rates(text, interval) FROM PUBLIC;
 REVOKE ALL ON FUNCTION pganalytics_servers() FROM PUBLIC;
@@ -481,6 +680,7 @@ REVOKE ALL ON FUNCTION pganalytics_create_token(text, interval) FROM PUBLIC;
 
 GRANT USAGE ON SCHEMA pganalytics TO pg_monitor;
 GRANT SELECT ON pganalytics.hub, pganalytics.collectors, pganalytics.ledger, pganalytics.rowsets,
-    pganalytics.configuration, pganalytics.servers TO pg_monitor;
+    pganalytics.configuration, pganalytics.own_rowset, pganalytics.own_accepted,
+    pganalytics.servers TO pg_monitor;
 GRANT EXECUTE ON FUNCTION pganalytics_servers(), pganalytics.is_whole(uuid, uuid),
     pganalytics.table_rates(text, interval) TO pg_monitor;

@@ -125,6 +125,7 @@ std::span<const Rowset> catalog() {
         made.add(parts::disk_usage());
         made.add(parts::pg_log());
         made.add(parts::pganalytics_own());
+        made.add(parts::own());
         return made;
     }();
     return {list.rowsets.data(), list.count};
@@ -177,6 +178,11 @@ size_t key_count(std::span<const Column* const> columns) {
     size_t count = 0;
     while (count < columns.size() && columns[count]->kind == Kind::kKey) ++count;
     return count;
+}
+
+bool is_of_database(const Rowset& rowset) {
+    if (rowset.scope == Scope::kOwn) return rowset.columns.front().name == "datid";
+    return rowset.scope == Scope::kDatabase;
 }
 
 bool is_queried(const Rowset& rowset, int major) {

@@ -95,5 +95,6 @@ std::span<const Rowset> sysstat();
 std::span<const Rowset> disk_usage();
 std::span<const Rowset> pg_log();
 std::span<const Rowset> pganalytics_own();
+std::span<const Rowset> own();
 
 }  // namespace pganalytics::parts

@@ -21,6 +21,8 @@ std::string_view scope_name(Scope scope) {
             return "external";
         case Scope::kHub:
             return "hub";
+        case Scope::kOwn:
+            return "own";
     }
     return "";
 }
@@ -39,6 +41,8 @@ std::string_view scope_help(Scope scope) {
             return "Not collected by us: stored as other collectors of the family send it";
         case Scope::kHub:
             return "Written by the hub";
+        case Scope::kOwn:
+            return "Of the rowsets that users defined";
     }
     return "";
 }

@@ -31,7 +31,7 @@ std::string column_sql(const HubColumn& column) {
 
 std::string index_columns(const Rowset& rowset) {
     std::string columns = "collector_id";
-    if (rowset.scope == Scope::kDatabase) columns += ", datid";
+    if (is_of_database(rowset)) columns += ", datid";
     if (rowset.scope == Scope::kHub) {
         for (const Column* column : all_columns(rowset)) {
             if (column->kind != Kind::kKey || column->type == ColumnType::kJson) continue;
@@ -48,7 +48,7 @@ std::vector<HubColumn> hub_columns(const Rowset& rowset) {
                                       {"collector_id", ColumnType::kUuid}};
     for (const Column* column : all_columns(rowset)) {
         columns.push_back({column->name, column->type});
-        if (rowset.scope == Scope::kDatabase && column->name == "datid")
+        if (is_of_database(rowset) && column->name == "datid")
             columns.push_back({"datname", ColumnType::kText});
     }
     return columns;

@@ -53,28 +53,51 @@ bool VisitPlan::is_visited_anyway(const PlanDatabase& database) {
     return database.collected &&
            std::any_of(rowsets_.begin(), rowsets_.end(), [&](const PlanRowset& rowset) {
                return !rowset.cluster && !rowset.of_extension && !by_pass(database, rowset) &&
+                      !rowset.is_off(database.oid) &&
                       is_due(period_of(database, rowset), state_of({database.oid, rowset.number}));
            });
+}
+
+void VisitPlan::add_due(Line& line, const PlanRowset& rowset, bool early_too) {
+    const PlanDatabase& database = line.database;
+    const bool wanted = rowset.of_extension ? may_have(database, rowset)
+                        : rowset.cluster    ? database.oid == main_
+                                            : database.collected;
+    if (!wanted || rowset.is_off(database.oid)) return;
+    const State& state = state_of({rowset.cluster ? 0 : database.oid, rowset.number});
+    const int64_t period_us = period_of(database, rowset);
+    const bool early = early_too && by_pass(database, rowset);
+    if (!is_due(early ? period_us / 2 : period_us, state)) return;
+    // A question that may find nothing brings no database forward.
+    const bool question = rowset.of_extension && !providers_.contains(rowset.number);
+    const int64_t since = question ? now_us_ : waits_since(period_us, state);
+    line.due.push_back({rowset.number, rowset.cluster, rowset.of_extension, since});
+}
+
+void VisitPlan::add(PlanRowset rowset) {
+    for (const PlanDatabase& database : databases_) {
+        // Into the visit that is still to come, else into one more at the end.
+        const auto ahead =
+            std::find_if(lines_.begin() + static_cast<std::ptrdiff_t>(next_line_), lines_.end(),
+                         [&](const Line& line) { return line.database.oid == database.oid; });
+        if (ahead != lines_.end()) {
+            add_due(*ahead, rowset, false);
+            continue;
+        }
+        Line line;
+        line.database = database;
+        line.since = now_us_;
+        add_due(line, rowset, false);
+        if (!line.due.empty()) lines_.push_back(std::move(line));
+    }
+    rowsets_.push_back(std::move(rowset));
 }
 
 void VisitPlan::queue_due(const PlanDatabase& database) {
     Line line;
     line.database = database;
     const bool early_too = database.by_pass && is_visited_anyway(database);
-    for (const PlanRowset& rowset : rowsets_) {
-        const bool wanted = rowset.of_extension ? may_have(database, rowset)
-                            : rowset.cluster    ? database.oid == main_
-                                                : database.collected;
-        if (!wanted) continue;
-        const State& state = state_of({rowset.cluster ? 0 : database.oid, rowset.number});
-        const int64_t period_us = period_of(database, rowset);
-        const bool early = early_too && by_pass(database, rowset);
-        if (!is_due(early ? period_us / 2 : period_us, state)) continue;
-        // A question that may find nothing brings no database forward.
-        const bool question = rowset.of_extension && !providers_.contains(rowset.number);
-        const int64_t since = question ? now_us_ : waits_since(period_us, state);
-        line.due.push_back({rowset.number, rowset.cluster, rowset.of_extension, since});
-    }
+    for (const PlanRowset& rowset : rowsets_) add_due(line, rowset, early_too);
     if (line.due.empty()) return;
     std::stable_sort(line.due.begin(), line.due.end(),
                      [](const Due& a, const Due& b) { return a.since < b.since; });
@@ -107,7 +130,8 @@ void VisitPlan::begin(int64_t now_us, const CycleRules& rules, std::vector<PlanD
     rowsets_ = std::move(rowsets);
     databases_ = std::move(databases);
     lines_.clear();
-    next_line_ = visited_ = 0;
+    next_line_ = 0;
+    visited_.clear();
     spent_us_ = 0;
     served_.clear();
     forget_gone();
@@ -130,12 +154,12 @@ std::optional<PlannedVisit> VisitPlan::next() {
     if (next_line_ == lines_.size()) return std::nullopt;
     const int64_t left = rules_.everything ? kNoBudget : rules_.cpu_budget_us - spent_us_;
     // One visit a cycle is made in any case.
-    if (left <= 0 && visited_ > 0) return std::nullopt;
+    if (left <= 0 && !visited_.empty()) return std::nullopt;
     Line& line = lines_[next_line_++];
     // Another database had them meanwhile.
     std::erase_if(line.due, [&](const Due& due) { return served_.contains(due.rowset); });
     if (line.due.empty()) return next();
-    if (line.planned == 0) ++visited_;
+    visited_.insert(line.database.oid);
     line.planned = line.due.size();
     PlannedVisit visit;
     visit.oid = line.database.oid;

@@ -46,6 +46,8 @@ const char* scope_name(Scope scope) {
             return "external";
         case Scope::kHub:
             return "hub";
+        case Scope::kOwn:
+            return "own";
     }
     return "";
 }

@@ -251,7 +251,10 @@ void Collector::publish() {
 int Collector::step(const Wakeup& wakeup) {
     if (in_step_) recover();
     in_step_ = true;
-    if (wakeup.reloaded) briefing_.settings_reloaded();
+    if (wakeup.reloaded) {
+        briefing_.settings_reloaded();
+        cycle_.retry_own();
+    }
     const int64_t now_us = monotonic_us();
     int wait_ms = serve_program(now_us);
     take_requests();

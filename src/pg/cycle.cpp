@@ -55,7 +55,7 @@ CycleRules rules_of(CyclePurpose purpose) {
 
 // --- planning
 
-std::vector<PlanRowset> Cycle::plan_rowsets(const CycleOrder& order) const {
+std::vector<PlanRowset> Cycle::plan_rowsets(const CycleOrder& order) {
     const auto selection = names_of(settings().plugins);
     std::vector<PlanRowset> rowsets;
     for (const Rowset& rowset : catalog()) {
@@ -67,6 +67,8 @@ std::vector<PlanRowset> Cycle::plan_rowsets(const CycleOrder& order) const {
                            int64_t{rowset.period_seconds} * kSecond, !rowset.extension.empty(),
                            pass_.covers(number) ? CounterPass::kCompleteUs : 0});
     }
+    own_selected_ = is_selected_rowset(*find_rowset("own", "rows"), order, selection);
+    if (own_selected_) plan_own(rowsets);
     return rowsets;
 }
 
@@ -158,7 +160,7 @@ VisitOrder Cycle::visit_order(const PlannedVisit& planned, int64_t now_us) const
     order.database = planned.oid;
     order.role = list_.role;
     order.datname = planned.name;
-    order.rowsets = planned.rowsets;
+    order_own(planned, order);
     order.tablespaces = planned.oid == main_database();
     order.deadline_us = now_us + int64_t{settings().visit_timeout} * 1000;
     order.cpu_budget_us = planned.cpu_budget_us;
@@ -176,6 +178,7 @@ bool Cycle::start_next_visit(int64_t now_us) {
     if (!planned) return false;
     FlatError error;
     visited_name_ = planned->name;
+    visited_ = planned->oid;
     visit_started_us_ = now_us;
     switch (visit_.start(visit_order(*planned, now_us), error)) {
         case Visit::Started::kYes:
@@ -204,6 +207,7 @@ void Cycle::end_visit() {
     const bool failed = !report.done;
     plan_.end_visit(static_cast<int64_t>(report.cpu_us), failed);
     if (!failed || lost_) return;
+    if (report.own != 0) on_own_failed(report);
     ++figures_.visits_failed;
     const std::string what = "visit to database \"" + visited_name_ + "\" failed";
     const std::string why = report.error[0] != '\0' ? report.error : "The visitor was ended.";
@@ -230,7 +234,7 @@ void Cycle::on_rowset_begin(std::string_view payload) {
     if (!begin) return;
     close_rowset();
     announce();
-    rowset_ = OpenRowset{begin->rowset, 0};
+    rowset_ = OpenRowset{begin->rowset, 0, begin->own};
     if (!begin->partial && !dry_) pass_.begin_reading({begin->datid, begin->rowset});
 }
 
@@ -238,7 +242,8 @@ void Cycle::on_rowset_end(std::string_view payload) {
     const auto end = decode<RowsetEnd>(payload);
     if (!end || !rowset_) return;
     const bool good = end->sqlstate.empty();
-    plan_.read(rowset_->number, good);
+    plan_.read(rowset_->own != 0 ? rowset_->own : rowset_->number, good);
+    if (rowset_->own != 0) on_own_read(rowset_->own, *end);
     pass_.end_reading(good && end->complete && !lost_, end->rows);
     ++figures_.rowsets_read;
     figures_.rows += end->rows;
@@ -246,9 +251,8 @@ void Cycle::on_rowset_end(std::string_view payload) {
     if (lost_) ++figures_.rowsets_dropped;
     if (!good) {
         ++figures_.rowsets_failed;
-        const Rowset& rowset = catalog()[rowset_->number];
-        const std::string what = std::string(rowset.plugin) + "." + std::string(rowset.name) +
-                                 " could not be read in database \"" + visited_name_ + "\"";
+        const std::string what =
+            rowset_name(*rowset_) + " could not be read in database \"" + visited_name_ + "\"";
         copy_text(figures_.last_error, what + ": " + end->message);
         log_limited(LOG, "rowset " + std::to_string(rowset_->number), what, end->message);
     }
@@ -283,6 +287,8 @@ void Cycle::take_frame(std::string frame) {
         case FrameType::kRowsetAbsent:
             on_rowset_absent(payload);
             return;
+        case FrameType::kOwnDefinitions:
+            return on_own_definitions(payload);
         case FrameType::kRowsetBegin:
             on_rowset_begin(payload);
             break;
@@ -364,6 +370,7 @@ void Cycle::stop() { visit_.terminate(); }
 void Cycle::end(int64_t now_us) {
     close_rowset();  // one of a pass, where the program was lost in it
     announce();
+    send_own_definitions();
     CycleEnd end;
     end.number = number_;
     end.databases_visited = plan_.visited();
@@ -374,6 +381,8 @@ void Cycle::end(int64_t now_us) {
     end.partial_databases = pass_.primed();
     figures_.databases_by_pass = static_cast<uint32_t>(end.partial_databases.size());
     figures_.pass_objects = pass_.objects();
+    if (own_known_ && own_selected_) end.own = own_.numbers();
+    own_.keep_databases(end.databases);
     pass_on(make_frame(end));
     active_ = false;
     figures_.last_cycle_ended = GetCurrentTimestamp();

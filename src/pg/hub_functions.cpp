@@ -16,6 +16,7 @@ namespace {
 
 constexpr int64_t kWaitUs = 10 * int64_t{1000000};
 constexpr long kLookEveryMs = 100;
+Statement accept_rowset = {"SELECT pganalytics.accept_rowset($1, $2, $3)"};
 constexpr int64_t kLongestUs = 30 * int64_t{86400} * 1000000;
 
 struct HubNow {
@@ -112,6 +113,29 @@ Datum sql_create_token(FunctionCallInfo fcinfo) {
     owner.end();
     if (SPI_finish() != SPI_OK_FINISH) elog(ERROR, "pganalytics: SPI_finish failed");
     return PointerGetDatum(cstring_to_text(token));
+}
+
+Datum sql_accept_rowset(FunctionCallInfo fcinfo) {
+    const text* server = PG_GETARG_TEXT_PP(0);
+    const text* rowset = PG_GETARG_TEXT_PP(1);
+    require_hub_server();
+    const char* user = GetUserNameFromId(GetOuterUserId(), false);
+    if (SPI_connect() != SPI_OK_CONNECT) elog(ERROR, "pganalytics: SPI_connect failed");
+    // Whoever may call this function may make such views; the schema itself is nobody's but the
+    // owner's.
+    const ActAsOwner owner(require_extension());
+    Arguments arguments;
+    arguments.datum(TEXTOID, PointerGetDatum(server));
+    arguments.datum(TEXTOID, PointerGetDatum(rowset));
+    arguments.text(user);
+    if (run_statement(accept_rowset, arguments) != 1) elog(ERROR, "pganalytics: no view was made");
+    const std::string_view view = field_text(0, 0);
+    auto* answer = static_cast<text*>(SPI_palloc(view.size() + VARHDRSZ));
+    SET_VARSIZE(answer, view.size() + VARHDRSZ);
+    memcpy(VARDATA(answer), view.data(), view.size());
+    owner.end();
+    if (SPI_finish() != SPI_OK_FINISH) elog(ERROR, "pganalytics: SPI_finish failed");
+    return PointerGetDatum(answer);
 }
 
 }  // namespace pganalytics::pg

@@ -293,7 +293,7 @@ bool receive_row(TupleTableSlot* slot, DestReceiver* self) {
         encoder->cut = true;
         return false;
     }
-    if (encoder->bytes >= kMaxRowsBytes) {
+    if (encoder->bytes >= encoder->max_bytes) {
         encoder->cut_by_bytes = true;
         return false;
     }
@@ -301,7 +301,7 @@ bool receive_row(TupleTableSlot* slot, DestReceiver* self) {
     put_row(encoder, slot);
     MemoryContextSwitchTo(before);
     MemoryContextReset(encoder->row_context);
-    if (encoder->body_used > kMaxRowBytes) {
+    if (encoder->body_used > encoder->max_row_bytes) {
         ++encoder->left_out;
     } else {
         append_row(encoder);
@@ -335,6 +335,8 @@ void begin_rows(RowEncoder* encoder, const RowShape& shape, uint64_t max_rows) {
     encoder->text_forms = shape.text_forms;
     encoder->columns = shape.columns;
     encoder->max_rows = max_rows;
+    encoder->max_bytes = kMaxRowsBytes;
+    encoder->max_row_bytes = kMaxRowBytes;
     encoder->encoding = GetDatabaseEncoding();
     const bool needs_none = encoder->encoding == PG_UTF8 || encoder->encoding == PG_SQL_ASCII;
     encoder->to_utf8 =

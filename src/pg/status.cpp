@@ -18,6 +18,7 @@ namespace {
 constexpr const char* kCollector = "collector";
 constexpr const char* kVisitors = "visitors";
 constexpr const char* kProgram = "program";
+constexpr const char* kOwn = "own_rowset";
 constexpr int kProgramMs = 2000;
 
 // The running program's, from the kernel: nanoseconds first in the line. 0 where it is gone.
@@ -144,6 +145,23 @@ void put_visitors(ResultRows* result, const CollectorFigures& figures) {
     put_status_number(result, kVisitors, "cpu_time", figures.visitor_cpu_us / 1000, "milliseconds");
 }
 
+// --- users' own rowsets
+
+void put_own(ResultRows* result, const CollectorFigures& figures) {
+    if (figures.own_problem[0] != '\0')
+        put_status(result, kOwn, "definitions", "not read", nullptr, figures.own_problem);
+    for (uint32_t i = 0; i < figures.own_count; ++i) {
+        const OwnFigure& own = figures.own[i];
+        const char* note = text_or_null(own.error);
+        if (own.off > 0)
+            note = psprintf(
+                "Off in %u databases after three failures each, the last: %s Define it "
+                "anew, or run pganalytics_reload(), to have it read again.",
+                own.off, own.error);
+        put_status(result, kOwn, own.name, own.state, nullptr, note);
+    }
+}
+
 // --- program
 
 const char* program_note(const CollectorFigures& figures) {
@@ -221,6 +239,7 @@ Datum sql_status(FunctionCallInfo call) {
     put_databases(&result, snapshot.figures);
     put_passes(&result, snapshot.figures);
     put_visitors(&result, snapshot.figures);
+    put_own(&result, snapshot.figures);
     put_program(&result, snapshot.figures);
     put_programs_own(&result);
     put_hub_status(&result);

@@ -17,45 +17,31 @@
 #include "pganalytics/pg/visit_order.hpp"
 #include "pganalytics/pg/visitor_session.hpp"
 #include "pganalytics/pg/worker.hpp"
+#include "visitor_parts.hpp"
 
-namespace pganalytics::pg {
+namespace pganalytics::pg::visiting {
+
+Visitor* visitor = nullptr;
+VisitReport* report = nullptr;
 
 namespace {
 
 constexpr int64_t kUnixOfPostgres =
     int64_t{POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE} * USECS_PER_DAY;
-// Not begun with less than this left.
-constexpr int64_t kLeastLeftUs = 20000;
 
-// One rowset as this server reads it.
-struct Reading {
-    const Rowset* rowset = nullptr;
-    uint16_t number = 0;
-    std::string sql;
-    std::string name;  // for pg_stat_activity
-    std::vector<ColumnType> types;
-    std::vector<TextForm> text_forms;
-    RelationScan scan;
-};
-
-struct Visitor {
-    VisitOrder order;
-    std::vector<Reading> readings;
-    ServerFacts facts;
-    std::string frame;  // on its way
-};
-
-Visitor* visitor = nullptr;
-VisitReport* report = nullptr;
 shm_mq_handle* queue = nullptr;
 uint32 send_wait_event = 0;
 static emit_log_hook_type previous_log_hook = nullptr;
+
+}  // namespace
 
 uint64_t process_cpu_us() {
     timespec now{};
     clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
     return static_cast<uint64_t>(now.tv_sec) * 1000000 + static_cast<uint64_t>(now.tv_nsec) / 1000;
 }
+
+namespace {
 
 // --- the way out
 
@@ -126,9 +112,13 @@ void attach(Datum handle) {
     if (visitor == nullptr) ereport(ERROR, (errmsg("malformed order for a visit")));
 }
 
+}  // namespace
+
 // --- handing over
 
 int64_t left_us() { return visitor->order.deadline_us - monotonic_us(); }
+
+namespace {
 
 enum class Sent : uint8_t { kYes, kWait, kNever };
 
@@ -145,7 +135,8 @@ Sent try_send(const char* bytes, size_t size) {
     return Sent::kWait;
 }
 
-// False when the time is over, the collector does not listen any more, or somebody cancelled us.
+}  // namespace
+
 bool hand_over(const char* bytes, size_t size) {
     Sent sent = Sent::kWait;
     FlatError error;
@@ -153,12 +144,6 @@ bool hand_over(const char* bytes, size_t size) {
         if (!try_postgres([&] { sent = try_send(bytes, size); }, error)) return false;
     }
     return sent == Sent::kYes;
-}
-
-template <class Message>
-bool hand_over(const Message& message) {
-    visitor->frame = make_frame(message);
-    return hand_over(visitor->frame.data(), visitor->frame.size());
 }
 
 bool hand_over_rows(const RowEncoder& encoder) {
@@ -187,6 +172,8 @@ TransactionOptions limits() {
     const int64_t limit = std::min<int64_t>(visitor->order.statement_timeout_ms, left_ms);
     return {.read_only = true, .snapshot = true, .timeout_ms = static_cast<int>(limit)};
 }
+
+namespace {
 
 // In a transaction. Readings of one pass (pass_length()) have one scan each.
 void fill_encoders(const Reading* readings, size_t count, RowEncoder* const* encoders) {
@@ -304,50 +291,12 @@ bool visit_rowsets(std::span<Reading> readings, RowEncoder* const* encoders, boo
     return handed;
 }
 
-// --- tablespaces, which only a connected process can read
-
-constexpr const char* kTablespaces =
-    "SELECT t.oid, t.spcname::pg_catalog.text, pg_catalog.pg_tablespace_location(t.oid)"
-    " FROM pg_catalog.pg_tablespace t"
-    " WHERE t.spcname OPERATOR(pg_catalog.<>) ALL (ARRAY['pg_default','pg_global']"
-    "::pg_catalog.name[]) ORDER BY t.oid";
-constexpr ColumnType kTablespaceTypes[] = {ColumnType::kOid, ColumnType::kText, ColumnType::kText};
-constexpr TextForm kTablespaceForms[3] = {};
-constexpr RowShape kTablespaceShape = {kTablespaceTypes, kTablespaceForms, 3};
-
-void collect_tablespaces(const RowEncoder& encoder) {
-    for (const RowChunk* chunk = encoder.first; chunk != nullptr; chunk = chunk->next) {
-        RowReader rows({chunk->bytes + kFrameHeaderBytes, chunk->used - kFrameHeaderBytes});
-        for (std::string_view body; rows.next(body);) {
-            Value values[3];
-            if (!decode_row(body, kTablespaceTypes, values)) return;
-            visitor->facts.tablespaces.push_back({static_cast<uint32_t>(values[0].integer),
-                                                  std::string(values[1].text),
-                                                  std::string(values[2].text)});
-        }
-    }
-}
-
-bool visit_tablespaces(RowEncoder* encoder) {
-    FlatError error;
-    const bool good = run_transaction(
-        limits(),
-        [&] {
-            begin_rows(encoder, kTablespaceShape, visitor->order.max_rows);
-            run_query(kTablespaces, encoder);
-        },
-        error);
-    if (!good) return true;
-    collect_tablespaces(*encoder);
-    drop_rows(encoder);
-    return hand_over(visitor->facts);
-}
-
 void visit() {
     RowEncoder* encoders[kMaxRelationTargets];
     for (RowEncoder*& encoder : encoders)
         encoder = make_row_encoder(TopMemoryContext, visitor->order.statement_texts);
     if (visitor->order.tablespaces && !visit_tablespaces(encoders[0])) return;
+    if (visitor->order.own_definitions && !visit_own_definitions(encoders[0])) return;
     const auto budget = static_cast<uint64_t>(std::max<int64_t>(visitor->order.cpu_budget_us, 0));
     bool first = true;
     for (std::span<Reading> left = visitor->readings; !left.empty();) {
@@ -360,12 +309,11 @@ void visit() {
         left = left.subspan(count);
         first = false;
     }
+    if (!report->cut && !visit_own(encoders[0], first, &report->cut)) return;
     report->done = true;
 }
 
-}  // namespace
-
-void run_visitor(Datum segment) {
+[[noreturn]] void run(Datum segment) {
     on_proc_exit(leave_quietly, 0);
     start_worker_signals();
     attach(segment);
@@ -383,5 +331,13 @@ void run_visitor(Datum segment) {
     guarded([] { visit(); });
     leave();
 }
+
+}  // namespace
+
+}  // namespace pganalytics::pg::visiting
+
+namespace pganalytics::pg {
+
+void run_visitor(Datum segment) { visiting::run(segment); }
 
 }  // namespace pganalytics::pg

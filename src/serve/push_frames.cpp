@@ -248,13 +248,14 @@ void PushFrames::encode_gone(const RowSet& set, const Segment& segment, size_t r
 void PushFrames::encode_full(const FullRowset& full, int64_t time) {
     const PushTarget& target = *targets_->fulls();
     const Entry& entry = push_.entries[full.entry];
-    const bool of_database = full.target->rowset->scope == Scope::kDatabase;
+    const bool of_database = is_of_database(*full.target->rowset);
     encoder_.begin_row(static_cast<uint16_t>(target.fields.size()));
     encoder_.timestamp(time);
     encoder_.bytes(as_text(collector_id_));
     for (const Column* column : target.columns) {
         if (column->name == "rowset") {
-            encoder_.bytes(full.target->name);
+            const std::string own = "own." + std::string(full.own);
+            encoder_.bytes(full.own.empty() ? full.target->name : own);
         } else if (column->name == "datid") {
             const uint32_t datid = full.datid.value_or(entry.datid.value_or(0));
             encoder_.oid(of_database ? datid : 0);

@@ -1,7 +1,11 @@
 // The events of a push's JSON: containers and values (see the header). Pure.
 #include "pganalytics/serve/push_sink.hpp"
 
+#include <algorithm>
+
+#include "pganalytics/core/own_rowset.hpp"
 #include "pganalytics/serve/json_text.hpp"
+#include "pganalytics/serve/own_rows.hpp"
 #include "pganalytics/serve/push_values.hpp"
 
 namespace pganalytics::serve {
@@ -28,6 +32,7 @@ RowSet& PushSink::rows_of(std::vector<RowSet>& sets, std::vector<size_t>& places
 PushSink::Reason PushSink::begin_rowset(State state) {
     full_ = false;
     complete_ = true;
+    own_name_ = {};
     RowSet& set = rows_of(push_.rowsets, rowset_places_);
     rows_ = Part{&set, set.rows, 0, false};
     gone_ = Part{};
@@ -42,10 +47,24 @@ PushSink::Reason PushSink::end_part(Part& part, size_t fields) {
     return cells_ > kPushCells ? "too many rows" : nullptr;
 }
 
+// Of users' own rowsets: each row is what it says it is.
+PushSink::Reason PushSink::end_own() {
+    const OwnPart rows = {rows_.set, rows_.base, rows_.rows};
+    const OwnPart gone = {gone_.set, gone_.base, gone_.rows};
+    if (!is_of_database(*target_->rowset)) return own_definitions_problem(rows, push_);
+    if (const Reason reason = own_rows_problem(rows, gone, own_name_, push_)) return reason;
+    if (std::find(own_names_.begin(), own_names_.end(), own_name_) == own_names_.end())
+        own_names_.push_back(own_name_);
+    return own_names_.size() > kMostOwnRowsets ? "too many rowsets of users" : nullptr;
+}
+
 PushSink::Reason PushSink::end_rowset() {
+    if (target_->rowset->scope == Scope::kOwn) {
+        if (const Reason reason = end_own()) return reason;
+    }
     // A rowset without keys is whole each time it comes: that says nothing of the others.
     if (full_ && target_->keys > 0) {
-        FullRowset full{target_, push_.entries.size() - 1, std::nullopt, complete_};
+        FullRowset full{target_, own_name_, push_.entries.size() - 1, std::nullopt, complete_};
         if (target_->datid != PushTarget::kNone && rows_.rows > 0) {
             const ValueColumn& datid = rows_.set->columns[target_->datid];
             if (!datid.is_null(rows_.base)) {
@@ -196,6 +215,10 @@ PushSink::Reason PushSink::string(std::string_view text) {
             return envelope_text(text);
         case State::kEntry:
             return entry_text(text);
+        case State::kRowset:
+            if (member_ != Member::kOwnName) return misplaced();
+            own_name_ = text;
+            return is_own_name(text) ? nullptr : "name of a user's rowset expected";
         default:
             return misplaced();
     }

@@ -38,7 +38,7 @@ Result<PushTarget> make_target(const ServeTarget& announced) {
             target.fields.push_back(
                 {Source::kColumn, static_cast<uint16_t>(target.columns.size())});
             target.columns.push_back(*column);
-        } else if (name == "datname" && target.rowset->scope == Scope::kDatabase) {
+        } else if (name == "datname" && is_of_database(*target.rowset)) {
             target.fields.push_back({Source::kDatname, 0});
         } else {
             return misfit(*target.rowset);
@@ -49,7 +49,7 @@ Result<PushTarget> make_target(const ServeTarget& announced) {
     }
     target.keys = key_count(target.columns);
     const size_t datid = target.find_column("datid");
-    if (target.rowset->scope == Scope::kDatabase && datid < target.keys &&
+    if (is_of_database(*target.rowset) && datid < target.keys &&
         target.columns[datid]->type == ColumnType::kOid) {
         target.datid = datid;
     }

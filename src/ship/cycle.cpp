@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "pganalytics/core/own_rowset.hpp"
 #include "pganalytics/host/relation_sizes.hpp"
 
 namespace pganalytics::ship {
@@ -20,8 +21,12 @@ Error grammar_error(std::string what) {
 }  // namespace
 
 Cycle::Cycle(CycleOptions options, const RowsetShapes& shapes, SparseFilter& filter,
-             FullSchedule& schedule)
-    : options_(std::move(options)), shapes_(shapes), filter_(filter), schedule_(schedule) {
+             FullSchedule& schedule, OwnGroups& own_groups)
+    : options_(std::move(options)),
+      shapes_(shapes),
+      filter_(filter),
+      schedule_(schedule),
+      own_groups_(own_groups) {
     if (options_.use == CycleUse::kCount) return;
     writer_ = std::make_unique<SnapshotWriter>(options_.snapshots);
     // Nobody chooses its rows to collide with another's here, so the key may be any.
@@ -34,28 +39,25 @@ bool Cycle::wanted(const Rowset& rowset) const {
            (options_.plugin.empty() || options_.plugin == rowset.plugin);
 }
 
-void Cycle::start(const RowsetShape& shape, uint32_t datid, std::string datname, int64_t time,
-                  bool partial) {
+void Cycle::start(const RowsetShape& shape, RowsetBegin begin) {
     shape_ = &shape;
-    datid_ = datid;
-    datname_ = std::move(datname);
-    time_ = time;
+    shape_number_ = shape.number;
+    begin_ = std::move(begin);
     malformed_ = false;
     received_ = not_taken_ = 0;
     skipped_ = !wanted(*shape.rowset);
     if (skipped_ || keeps_) return;
-    const RowsetGroup group{shape.number, datid};
-    if (partial) {
+    if (begin_.partial) {
         // Without the rest it is worth nothing; end() asks for that.
-        skipped_ = preview_filter_ || !schedule_.knows(group) ||
-                   !filter_.begin_partial(group, shape.columns.size(), shape.key_types());
-        if (skipped_) not_whole_.push_back(group);
+        skipped_ = preview_filter_ || !schedule_.knows(group()) ||
+                   !filter_.begin_partial(group(), shape.columns.size(), shape.key_types());
+        if (skipped_) not_whole_.push_back(group());
         return;
     }
     SparseFilter& filter = preview_filter_ ? *preview_filter_ : filter_;
     const int64_t least = int64_t{shape.rowset->whole_seconds} * 1'000'000;
-    const bool full = preview_filter_ || schedule_.due(group, options_.now, least);
-    filter.begin(group, shape.columns.size(), shape.key_types(), full);
+    const bool full = preview_filter_ || schedule_.due(group(), options_.now, least);
+    filter.begin(group(), shape.columns.size(), shape.key_types(), full);
 }
 
 Status Cycle::begin_rowset(const RowsetBegin& begin) {
@@ -63,7 +65,10 @@ Status Cycle::begin_rowset(const RowsetBegin& begin) {
     const RowsetShape* shape = shapes_.find(begin.rowset);
     if (shape == nullptr) return grammar_error("unknown rowset");
     keeps_ = host::has_file_sizes(*shape->rowset) && wanted(*shape->rowset);
-    start(*shape, begin.datid, begin.datname, begin.time, begin.partial);
+    const bool is_own = shape->rowset->scope == Scope::kOwn && is_of_database(*shape->rowset);
+    if (is_own != (begin.own != 0) || is_own != is_own_name(begin.own_name))
+        return grammar_error("unknown rowset of a user");
+    start(*shape, begin);
     return {};
 }
 
@@ -110,8 +115,11 @@ Status Cycle::end_rowset(const RowsetEnd& end) {
     report.rows = end.rows;
     report.elapsed_us = end.elapsed_us;
     report.cpu_us = end.cpu_us;
-    if (!end.sqlstate.empty() || !end.message.empty())
+    if (begin_.own != 0) {
+        report.error = own_error_to_send(end.sqlstate, end.message);
+    } else if (!end.sqlstate.empty() || !end.message.empty()) {
         report.error = end.message + " (" + end.sqlstate + ")";
+    }
     // A frame of rows can get lost where memory is short; what was in it is not gone for that.
     const bool lost = !skipped_ && !malformed_ && received_ != end.rows;
     if (lost && report.error.empty()) report.error = "rows were lost on their way";
@@ -122,18 +130,18 @@ Status Cycle::end_rowset(const RowsetEnd& end) {
 void Cycle::finish(bool complete, RowsetReport report) {
     const RowsetShape& shape = *std::exchange(shape_, nullptr);
     report.rowset = shape.rowset;
-    report.datname = datname_;
+    report.own = begin_.own_name;
+    report.datname = begin_.datname;
     report.complete = complete;
     if (std::exchange(keeps_, false) && !malformed_) {
         const bool whole = complete && not_taken_ == 0;
-        unfilled_.push_back(
-            {&shape, datid_, datname_, time_, std::exchange(kept_, {}), whole, std::move(report)});
+        unfilled_.push_back({&shape, begin_.datid, begin_.datname, begin_.time,
+                             std::exchange(kept_, {}), whole, std::move(report)});
         return;
     }
     SparseFilter& filter = preview_filter_ ? *preview_filter_ : filter_;
     // Where a pass stands in for visits it will not come again by itself.
-    if (!skipped_ && (malformed_ || not_taken_ > 0 || !complete))
-        not_whole_.push_back({shape.number, datid_});
+    if (!skipped_ && (malformed_ || not_taken_ > 0 || !complete)) not_whole_.push_back(group());
     if (malformed_) {
         kept_.clear();
         filter.abandon();
@@ -158,11 +166,12 @@ void Cycle::finish(bool complete, RowsetReport report) {
 void Cycle::write(const RowsetShape& shape, const SparseFilter::Changes& changes,
                   RowsetReport& report) {
     RowsetPart part;
-    part.group = {shape.number, datid_};
+    part.group = group();
+    part.own = begin_.own_name;
     part.type = shape.rowset->plugin;
     part.name = shape.rowset->name;
-    if (shape.rowset->scope == Scope::kDatabase) part.datname = datname_;
-    part.time = time_;
+    if (is_of_database(*shape.rowset)) part.datname = begin_.datname;
+    part.time = begin_.time;
     part.columns = shape.columns;
     part.keys = shape.keys;
     part.full = changes.full;
@@ -180,6 +189,7 @@ void Cycle::write(const RowsetShape& shape, const SparseFilter::Changes& changes
     if (!well_formed) report.error = "malformed row";
     if (preview_filter_) return;
     if (changes.full) schedule_.sent(part.group, options_.now);
+    if (part.group.own != 0) own_groups_.sent(part.group, begin_.own_name, begin_.datname);
     // What could not be read is tried again before a whole interval has passed.
     if (changes.full && !report.complete)
         schedule_.require(part.group, options_.now + kIncompleteAgain);
@@ -218,7 +228,9 @@ std::vector<RowsetShape> Cycle::own_shapes(Scope scope) const {
 void Cycle::add_host_rowset(const HostRowset& read) {
     const RowsetShape* shape = shapes_.find(read.number);
     if (shape == nullptr || in_rowset()) return;
-    start(*shape, 0, {}, read.time);
+    RowsetBegin begin;
+    begin.time = read.time;
+    start(*shape, std::move(begin));
     if (!skipped_) {
         RowReader reader(read.rows);
         std::string_view body;
@@ -241,13 +253,40 @@ void Cycle::add_filled(size_t i, const HostRowset* filled) {
         reports_.push_back(std::move(report));
         return;
     }
-    start(*one.shape, one.datid, one.datname, one.time);
+    RowsetBegin begin;
+    begin.datid = one.datid;
+    begin.datname = one.datname;
+    begin.time = one.time;
+    start(*one.shape, std::move(begin));
     RowReader reader(filled->rows);
     std::string_view body;
     while (reader.next(body) && !malformed_) add_row(body);
     report.elapsed_us += filled->elapsed_us;
     if (filled->error && report.error.empty()) report.error = filled->error->message;
     finish(one.complete && !filled->error, std::move(report));
+}
+
+// What was dropped is said to be gone: a full rowset without rows. What was defined anew under its
+// name is replaced by that definition's first full one.
+void Cycle::forget_own(const std::vector<OwnNumber>& own) {
+    for (const OwnGroups::Gone& gone : own_groups_.keep(own)) {
+        filter_.forget(gone.group);
+        schedule_.forget(gone.group);
+        if (gone.replaced) continue;
+        const RowsetShape* shape = shapes_.find(gone.group.rowset);
+        if (shape == nullptr) continue;
+        RowsetPart part;
+        part.group = gone.group;
+        part.type = shape->rowset->plugin;
+        part.name = shape->rowset->name;
+        part.own = gone.name;
+        part.datname = gone.datname;
+        part.time = options_.begin.time;
+        part.columns = shape->columns;
+        part.keys = shape->keys;
+        part.full = part.complete = true;
+        static_cast<void>(writer_->add(part));
+    }
 }
 
 void Cycle::end(const CycleEnd& end) {
@@ -265,6 +304,8 @@ void Cycle::end(const CycleEnd& end) {
             });
         if (needed) need_complete_.push_back(datid);
     }
+    own_groups_.keep_databases(end.databases);
+    if (end.own) forget_own(*end.own);
 }
 
 }  // namespace pganalytics::ship

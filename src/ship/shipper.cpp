@@ -251,7 +251,7 @@ Status Shipper::begin_cycle(const CycleBegin& begin) {
     options.snapshots.slice_bytes = slice_bytes_;
     options.snapshots.new_id = net::random_uuid;
     cycle_cpu_ = process_cpu_us();
-    cycle_ = std::make_unique<Cycle>(std::move(options), *shapes_, filter_, schedule_);
+    cycle_ = std::make_unique<Cycle>(std::move(options), *shapes_, filter_, schedule_, own_groups_);
     begin_host_reading();
     return {};
 }
@@ -340,7 +340,7 @@ void Shipper::count(const Cycle& cycle) {
         if (report.error.empty()) continue;
         ++figures_.rowset_errors;
         figures_.last_rowset_error =
-            std::string(report.rowset->plugin) + "." + std::string(report.rowset->name) + " of " +
+            std::string(report.rowset->plugin) + "." + std::string(report.name()) + " of " +
             (report.datname.empty() ? "the server" : report.datname) + ": " + report.error;
     }
 }
@@ -350,8 +350,8 @@ void Shipper::answer_collect_now(uint64_t request, const Cycle& cycle) {
     for (const RowsetReport& report : cycle.reports()) {
         rows.begin();
         rows.text(report.rowset->plugin);
-        rows.text(report.rowset->name);
-        if (report.rowset->scope == Scope::kDatabase) {
+        rows.text(report.name());
+        if (is_of_database(*report.rowset)) {
             rows.text(report.datname);
         } else {
             rows.null();

@@ -102,7 +102,13 @@ void SnapshotWriter::write_rowset(const RowsetPart& part, ColumnarRowset& rows,
     std::string head;
     head.push_back(',');
     append_json_text(head, part.name);
-    head.append(part.full ? ":{\"full\":true" : ":{\"full\":false");
+    head.append(":{");
+    if (!part.own.empty()) {
+        append_json_name(head, "rowset");
+        append_json_text(head, part.own);
+        head.push_back(',');
+    }
+    head.append(part.full ? "\"full\":true" : "\"full\":false");
     head.append(part.complete ? ",\"complete\":true" : ",\"complete\":false");
     head.append(",\"columns\":");
     current.write(head);

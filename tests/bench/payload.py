@@ -42,7 +42,7 @@ def read_catalog(server: Server) -> list[Rowset]:
     """What a collector of this server's version sends, and pg_log, which older ones send."""
     rowsets: dict[tuple[str, str], Rowset] = {}
     for row in server.rows("SELECT * FROM pganalytics_catalog()"):
-        if row["scope"] == "hub":
+        if row["scope"] in ("hub", "own"):
             continue
         name = (row["plugin"], row["rowset"])
         rowset = rowsets.setdefault(name, Rowset(*name, [], row["scope"] == "database"))

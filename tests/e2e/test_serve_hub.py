@@ -140,7 +140,8 @@ def test_every_type_of_every_rowset(enrolled: Enrolled, form: str, rng: random.R
     hub = enrolled.hub
     sent: dict[str, list[dict[str, Any]]] = {}
     metrics = []
-    rowsets = [one for one in catalog_rowsets(hub.installation) if one["scope"] != "hub"]
+    # Of users' own rowsets each row must be one: below.
+    rowsets = [one for one in catalog_rowsets(hub.installation) if one["scope"] not in ("hub", "own")]
     marker = f"marker-{form}-{uuid.uuid4()}"
     for rowset in rowsets:
         rows = []
@@ -221,6 +222,52 @@ def test_what_names_hold_stays_text(enrolled: Enrolled) -> None:
     found = hub.query("select relname, datname from pganalytics.pg_stats_tables where datid = 9 order by relid")
     assert [name for name, _ in found] == names and {name for _, name in found} == {names[0]}
     assert "drop schema" not in hub.log()[before:]
+
+
+def test_rows_of_users(enrolled: Enrolled) -> None:
+    """Whatever a collector calls its rowsets and columns, the hub makes nothing of it but rows."""
+    hub = enrolled.hub
+    relations = "select count(*) from pg_class where relnamespace = 'pganalytics'::regnamespace and relname not like '%\\_2%'"
+    columns = "select count(*) from pg_attribute a join pg_class c on c.oid = attrelid where relnamespace = 'pganalytics'::regnamespace and relname !~ '_2'"
+
+    def entry(name: str = "hostile", **more: Any) -> dict[str, Any]:
+        values = {"datid": [5], "rowset": [name], "digest": ["0" * 64], "key": ['["a"]'], "row": [{'x"; drop table y; --': "<b>"}]}
+        rows = {"rowset": name, "full": True, "complete": True, "columns": values | more}
+        return {"type": "own", "timestamp": now_text(), "datname": "app", "rows": rows}
+
+    enrolled.push([entry()])  # makes the table
+    before = hub.value(relations), hub.value(columns)
+    answer = enrolled.push([entry("n" + str(number)) for number in range(32)])
+    assert answer["metrics_inserted"] == 32 and answer["unknown"] == {}
+    stored = hub.rows("select * from pganalytics.own_rows where collector_id = %s and rowset = 'hostile'", (enrolled.id,))
+    assert stored[0]["row"] == {'x"; drop table y; --': "<b>"} and stored[0]["datname"] == "app"
+    fulls = hub.query("select rowset from pganalytics.pganalytics_fulls where collector_id = %s and rowset like 'own.%%'", (enrolled.id,))
+    assert ("own.hostile",) in fulls and ("own.n31",) in fulls
+    refused = [
+        [entry("n" + str(number)) for number in range(33)],
+        [entry('x"; drop table y; --')],
+        [entry("x" * 41)],
+        [entry(rowset=["other"])],
+        [entry(rowset=[None])],
+        [entry(digest=["0" * 63])],
+        [entry(digest=["not a digest"])],
+        [entry(key=["no array"])],
+        [entry(row=[[1, 2]])],
+        [entry(row=["text"])],
+        [entry(row=[None])],
+        [entry(row=[{str(number): 1 for number in range(257)}])],
+        [entry(row=[{"x": "y" * 65537}])],
+        [{"type": "own", "timestamp": now_text(), "rowsets": {"columns": {"rowset": ["A"], "digest": ["0" * 64]}}}],
+        [{"type": "own", "timestamp": now_text(), "rows": [{"rowset": "hostile", "row": {}}]}],
+    ]
+    count = hub.value("select count(*) from pganalytics.own_rows")
+    for metrics in refused:
+        body = {"collector_id": enrolled.id, "timestamp": now_text(), "metrics": metrics}
+        answer = enrolled.send(gzip.compress(json.dumps(body).encode()))
+        assert answer.status == 400, (metrics, answer)
+        assert "drop table" not in answer.body
+    assert hub.value("select count(*) from pganalytics.own_rows") == count
+    assert (hub.value(relations), hub.value(columns)) == before
 
 
 def test_two_collectors_have_their_own(enrolled: Enrolled, tmp_path: pathlib.Path) -> None:

@@ -130,7 +130,8 @@ def test_hostile_streams_never_end_it_by_a_signal(
                 frames.ROWSET_END, frames.varint(20) + b"\1" + frames.varint(0) * 2 + frames.text("") * 2
             ),
             frames.frame(
-                frames.CYCLE_END, one + frames.varint(1) + frames.varint(0) + frames.many([]) + frames.NOTHING_COUNTED
+                frames.CYCLE_END,
+                one + frames.varint(1) + frames.varint(0) + frames.many([]) + frames.NOTHING_COUNTED + frames.OWN_NOT_KNOWN,
             ),
         ]
 

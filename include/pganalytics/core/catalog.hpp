@@ -20,6 +20,7 @@ enum class Scope : uint8_t {
     kProgram,   // what the program says of the collector itself, at a cycle's end
     kExternal,  // no source of ours: rows come from other collectors of the family only
     kHub,       // rows the hub itself writes beside what it was sent
+    kOwn,       // users' own rowsets: definitions and rows, each of them in one rowset
 };
 
 enum class Kind : uint8_t { kKey, kLabel, kCounter, kGauge };
@@ -97,6 +98,9 @@ std::vector<const Column*> all_columns(const Rowset& rowset);
 std::vector<ColumnType> types_of(std::span<const Column* const> columns);
 // Number of leading key columns.
 size_t key_count(std::span<const Column* const> columns);
+
+// Rows that say in which database they were read; their first key column is datid.
+bool is_of_database(const Rowset& rowset);
 
 // Whether there is something to ask a server of `major` for it.
 bool is_queried(const Rowset& rowset, int major);

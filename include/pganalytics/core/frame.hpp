@@ -28,8 +28,9 @@ enum class FrameType : uint8_t {
     kHeartbeatAnswer = 3,
     kLog = 4,
     kStop = 5,
-    // visitor -> collector (message in pg/visit_order.hpp)
+    // visitor -> collector (messages in pg/visit_order.hpp)
     kRowsetAbsent = 8,
+    kOwnDefinitions = 9,
     // collector -> ship (messages in ship_messages.hpp)
     kShipSettings = 16,
     kServerFacts = 17,

@@ -43,6 +43,7 @@ class FullSchedule {
             known->second.required_at = std::min(known->second.required_at, time);
     }
     void require_all() { groups_.clear(); }
+    void forget(RowsetGroup group) { groups_.erase(group); }
     void keep_databases(std::span<const uint32_t> datids) {
         std::erase_if(groups_, [&](const auto& entry) {
             const uint32_t datid = entry.first.datid;
@@ -69,7 +70,7 @@ class FullSchedule {
         const int64_t interval = std::max(interval_, least);
         if (!entry.first) return interval;
         // Half to all of it, by the high bits of a multiplicative hash.
-        const uint32_t mixed = (group.datid * 31 + group.rowset) * 2654435769U;
+        const uint32_t mixed = (group.datid * 31 + group.rowset + group.own * 7U) * 2654435769U;
         return interval / 2 + interval / 2 / 256 * (mixed >> 24);
     }
 

@@ -10,6 +10,7 @@
 // Times are microseconds since 1970-01-01 UTC.
 #pragma once
 
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -98,8 +99,12 @@ struct RowsetBegin {
     std::string datname;
     int64_t time = 0;
     bool partial = false;  // changed rows only; what is not named is as it was
+    // Of own.rows: which of the users' rowsets; the number is another for another definition.
+    uint16_t own = 0;
+    std::string own_name;
     static void fields(auto& self, auto& codec) {
-        codec(self.rowset, self.datid, self.datname, self.time, self.partial);
+        codec(self.rowset, self.datid, self.datname, self.time, self.partial, self.own,
+              self.own_name);
     }
 };
 
@@ -148,6 +153,12 @@ struct WorkerCounts {
     }
 };
 
+struct OwnNumber {
+    uint16_t number = 0;
+    std::string name;
+    static void fields(auto& self, auto& codec) { codec(self.number, self.name); }
+};
+
 struct CycleEnd {
     static constexpr FrameType kType = FrameType::kCycleEnd;
     uint64_t number = 0;
@@ -158,9 +169,11 @@ struct CycleEnd {
     // Rowsets and databases for which partial readings stand, also where nothing changed.
     std::vector<uint16_t> partial_rowsets;
     std::vector<uint32_t> partial_databases;
+    // Users' own rowsets there are; empty: not known. Of others what was sent is gone.
+    std::optional<std::vector<OwnNumber>> own = {};
     static void fields(auto& self, auto& codec) {
         codec(self.number, self.databases_visited, self.databases_waiting, self.databases,
-              self.counts, self.partial_rowsets, self.partial_databases);
+              self.counts, self.partial_rowsets, self.partial_databases, self.own);
     }
 };
 

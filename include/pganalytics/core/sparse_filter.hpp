@@ -19,10 +19,11 @@
 
 namespace pganalytics {
 
-// One rowset of one database (datid 0: of the cluster or the host).
+// One rowset of one database (datid 0: of the cluster or the host); of own.rows one of the users'.
 struct RowsetGroup {
     uint16_t rowset = 0;
     uint32_t datid = 0;
+    uint16_t own = 0;
     auto operator<=>(const RowsetGroup&) const = default;
 };
 

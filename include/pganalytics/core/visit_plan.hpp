@@ -12,6 +12,7 @@
 // visited is asked, then that one only. One that lacked it is not asked again for ten minutes.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -36,6 +37,11 @@ struct PlanRowset {
     bool of_extension = false;  // cluster's, read where the extension is
     // Where passes are made: in place of the period where one stands in; elsewhere each cycle.
     int64_t pass_period_us = 0;
+    std::vector<uint32_t> off = {};  // databases it is not to be read in
+
+    bool is_off(uint32_t database) const {
+        return std::find(off.begin(), off.end(), database) != off.end();
+    }
 };
 
 struct PlannedVisit {
@@ -60,6 +66,9 @@ class VisitPlan {
     void begin(int64_t now_us, const CycleRules& rules, std::vector<PlanDatabase> databases,
                uint32_t main, std::vector<PlanRowset> rowsets);
 
+    // One more rowset, in the midst of a cycle: read in this cycle still, where it is due.
+    void add(PlanRowset rowset);
+
     // The next visit; empty when nothing is due any more or the budget is spent. Where everything
     // was asked for and the last visit had no time for it all, the same database's again.
     std::optional<PlannedVisit> next();
@@ -79,7 +88,7 @@ class VisitPlan {
     // waits longest waits (0: none).
     uint32_t waiting() const;
     int64_t waiting_since() const;
-    uint32_t visited() const { return visited_; }
+    uint32_t visited() const { return static_cast<uint32_t>(visited_.size()); }
 
     // Every rowset is due again, as for a program that knows nothing yet.
     void forget_reads() {
@@ -95,15 +104,6 @@ class VisitPlan {
     };
     using Key = std::pair<uint32_t, uint16_t>;  // database (0: cluster), rowset
 
-    State& state_of(const Key& key);
-    bool is_due(int64_t period_us, const State& state) const;
-    int64_t waits_since(int64_t period_us, const State& state) const;
-    bool is_visited_anyway(const PlanDatabase& database);
-    void queue_due(const PlanDatabase& database);
-    bool may_have(const PlanDatabase& database, const PlanRowset& rowset) const;
-    void forget_gone();
-    bool goes_on() const;
-
     struct Due {
         uint16_t rowset = 0;
         bool cluster = false;
@@ -117,6 +117,16 @@ class VisitPlan {
         size_t planned = 0;  // for the last visit
     };
 
+    State& state_of(const Key& key);
+    bool is_due(int64_t period_us, const State& state) const;
+    int64_t waits_since(int64_t period_us, const State& state) const;
+    bool is_visited_anyway(const PlanDatabase& database);
+    void queue_due(const PlanDatabase& database);
+    void add_due(Line& line, const PlanRowset& rowset, bool early_too);
+    bool may_have(const PlanDatabase& database, const PlanRowset& rowset) const;
+    void forget_gone();
+    bool goes_on() const;
+
     CycleRules rules_;
     int64_t now_us_ = 0;
     uint32_t main_ = 0;
@@ -128,7 +138,7 @@ class VisitPlan {
     std::set<uint16_t> served_;               // of these rowsets, in this cycle
     std::vector<Line> lines_;                 // longest-waiting first
     size_t next_line_ = 0;
-    uint32_t visited_ = 0;
+    std::set<uint32_t> visited_;  // databases
     int64_t spent_us_ = 0;
 };
 

@@ -19,6 +19,7 @@
 #include <string_view>
 #include <vector>
 
+#include "pganalytics/core/own_registry.hpp"
 #include "pganalytics/core/ship_messages.hpp"
 #include "pganalytics/core/visit_plan.hpp"
 #include "pganalytics/pg/database_list.hpp"
@@ -58,6 +59,8 @@ class Cycle {
     void need_complete(const std::vector<uint32_t>& databases);
     // A new run of the program knows nothing: everything is due again.
     void forget_reads();
+    // Users' own rowsets that are switched off are tried again.
+    void retry_own();
     // Ends the visit, for the worker's own end.
     void stop();
 
@@ -65,9 +68,10 @@ class Cycle {
     struct OpenRowset {
         uint16_t number = 0;
         uint64_t bytes = 0;
+        uint16_t own = 0;
     };
 
-    std::vector<PlanRowset> plan_rowsets(const CycleOrder& order) const;
+    std::vector<PlanRowset> plan_rowsets(const CycleOrder& order);
     std::vector<uint16_t> due_host_rowsets(const CycleOrder& order, int64_t now_us);
     void plan(const CycleOrder& order, int64_t now_us);
     uint32_t main_database() const;
@@ -81,7 +85,17 @@ class Cycle {
     void take_frame(std::string frame);
     void on_rowset_begin(std::string_view payload);
     void on_rowset_end(std::string_view payload);
+    std::string rowset_name(const OpenRowset& open) const;
     void on_rowset_absent(std::string_view payload);
+    // cycle_own.cpp
+    void plan_own(std::vector<PlanRowset>& rowsets) const;
+    void order_own(const PlannedVisit& planned, VisitOrder& order) const;
+    PlanRowset plan_of(const OwnState& state) const;
+    void on_own_definitions(std::string_view payload);
+    void on_own_read(uint16_t own, const RowsetEnd& end);
+    void on_own_failed(const VisitReport& report);
+    void send_own_definitions();
+    void show_own();
     void announce();
     void pass_on(std::string frame);
     void close_rowset();
@@ -97,6 +111,9 @@ class Cycle {
     Visit visit_;
     DatabaseList list_;
     CounterPass pass_ = make_counter_pass();
+    OwnRegistry own_;
+    bool own_known_ = false;     // definitions were read
+    bool own_selected_ = false;  // in this cycle
     std::map<uint16_t, int64_t> host_read_;
     uint64_t number_ = 0;
 
@@ -108,6 +125,7 @@ class Cycle {
     std::deque<RowsetBegin> changes_;  // partial readings to hand over, before all visits
     bool in_changes_ = false;          // the first of them has begun
     std::string visited_name_;
+    uint32_t visited_ = 0;
     int64_t started_us_ = 0;
     int64_t visit_started_us_ = 0;
     bool visits_over_ = false;

@@ -16,5 +16,7 @@ Datum sql_preview(FunctionCallInfo call);
 Datum sql_reload(FunctionCallInfo call);
 Datum sql_register(FunctionCallInfo call);
 Datum sql_unregister(FunctionCallInfo call);
+Datum sql_add_rowset(FunctionCallInfo call);
+Datum sql_drop_rowset(FunctionCallInfo call);
 
 }  // namespace pganalytics::pg

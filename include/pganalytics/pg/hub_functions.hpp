@@ -9,5 +9,6 @@ namespace pganalytics::pg {
 // pganalytics_create_token(name text, valid_for interval): waits up to 10 s for the hub to be
 // ready.
 Datum sql_create_token(FunctionCallInfo call);
+Datum sql_accept_rowset(FunctionCallInfo call);
 
 }  // namespace pganalytics::pg

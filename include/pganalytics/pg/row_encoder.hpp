@@ -44,6 +44,8 @@ struct RowEncoder {
     const TextForm* text_forms;
     int columns;
     uint64_t max_rows;
+    uint64_t max_bytes;    // of all chunks
+    size_t max_row_bytes;  // of one row
     ColumnForm forms[kMaxColumns];
     Oid output_functions[kMaxColumns];
     int encoding;  // of the database
@@ -59,16 +61,17 @@ struct RowEncoder {
     RowChunk* first;
     RowChunk* last;
     uint64_t rows;
-    uint64_t left_out;  // rows beyond kMaxRowBytes
+    uint64_t left_out;  // rows beyond max_row_bytes
     uint64_t bytes;     // of all chunks
     bool cut;           // there were more than max_rows
-    bool cut_by_bytes;  // there was more than kMaxRowsBytes
+    bool cut_by_bytes;  // there was more than max_bytes
 };
 
 // `parent` owns the encoder's memory.
 RowEncoder* make_row_encoder(MemoryContext parent, bool statement_texts);
 
-// Forgets the rows of the query before. In a transaction (the conversion is looked up).
+// Forgets the rows of the query before, and its limits of bytes. In a transaction (the conversion
+// is looked up).
 void begin_rows(RowEncoder* encoder, const RowShape& shape, uint64_t max_rows);
 
 // Writes the chunks' headers; the rows can be sent now.

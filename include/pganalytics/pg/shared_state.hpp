@@ -6,12 +6,22 @@
 // pointer to private memory is stored; a Latch is in its process's PGPROC, which is shared.
 #pragma once
 
+#include "pganalytics/core/own_rowset.hpp"
 #include "pganalytics/pg/hub_shared.hpp"
 #include "pganalytics/pg/postgres.hpp"
 
 namespace pganalytics::pg {
 
 inline constexpr size_t kRequestSlots = 32;
+
+// A user's own rowset.
+struct OwnFigure {
+    char name[kMostOwnNameBytes + 1];
+    char state[12];
+    uint32_t off;  // databases
+    uint64_t failures;
+    char error[160];
+};
 
 // What the collector says of itself; a copy is published as a whole.
 struct CollectorFigures {
@@ -47,6 +57,9 @@ struct CollectorFigures {
     char program_failure[256];
     char last_error[256];  // of a visit or rowset
     char main_database[NAMEDATALEN];
+    char own_problem[160];  // why the definitions of own rowsets can't be read
+    uint32_t own_count;
+    OwnFigure own[kMostOwnRowsets];
 };
 
 struct CollectorShared {

@@ -3,7 +3,8 @@
 //
 // In the queue: for each rowset RowsetBegin RowsetRows* RowsetEnd, as `ship` gets them; before
 // them, where the order asks for it, one ServerFacts with the tablespaces only, which the collector
-// keeps. For the rowset of an extension that this database lacks there is a RowsetAbsent instead.
+// keeps, and one OwnDefinitions, which it keeps too. For the rowset of an extension that this
+// database lacks there is a RowsetAbsent instead.
 #pragma once
 
 #include <cstdint>
@@ -11,6 +12,7 @@
 #include <vector>
 
 #include "pganalytics/core/frame.hpp"
+#include "pganalytics/core/own_rowset.hpp"
 #include "pganalytics/pg/postgres.hpp"
 
 namespace pganalytics::pg {
@@ -34,10 +36,14 @@ struct VisitOrder {
     int32_t lock_timeout_ms = 0;
     uint64_t max_rows = 0;
     bool statement_texts = false;  // pganalytics.query_text is not none
+    bool own_definitions = false;  // to be read, here in pganalytics.database
+    std::vector<OwnDefinition> own;
+    int32_t own_timeout_ms = 0;  // of one of these
     static void fields(auto& self, auto& codec) {
         codec(self.database, self.role, self.datname, self.rowsets, self.tablespaces,
               self.deadline_us, self.cpu_budget_us, self.statement_timeout_ms, self.lock_timeout_ms,
-              self.max_rows, self.statement_texts);
+              self.max_rows, self.statement_texts, self.own_definitions, self.own,
+              self.own_timeout_ms);
     }
 };
 
@@ -47,10 +53,19 @@ struct RowsetAbsent {
     static void fields(auto& self, auto& codec) { codec(self.rowset); }
 };
 
+// The users' own rowsets that are defined in pganalytics.database.
+struct OwnDefinitions {
+    static constexpr FrameType kType = FrameType::kOwnDefinitions;
+    std::string problem;  // why they could not be read; empty: they were
+    std::vector<OwnDefinition> definitions;
+    static void fields(auto& self, auto& codec) { codec(self.problem, self.definitions); }
+};
+
 // Written by the visitor, read by the collector when the visitor is gone.
 struct VisitReport {
     bool done;        // came to its end by itself
     bool cut;         // left rowsets out: deadline or CPU budget
+    uint16_t own;     // the user's own rowset that is read now
     uint64_t cpu_us;  // all of it but the last of its exit
     int error_code;   // what ended it; 0: nothing
     char error[512];

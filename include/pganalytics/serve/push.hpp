@@ -104,6 +104,7 @@ struct Entry {
 // A rowset that says it is full.
 struct FullRowset {
     const PushTarget* target = nullptr;
+    std::string_view own;  // of own.rows: which of the users'
     size_t entry = 0;
     std::optional<uint32_t> datid;
     bool complete = true;

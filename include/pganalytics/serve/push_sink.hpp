@@ -79,6 +79,7 @@ class PushSink {
         kRowset,  // known
         kFull,
         kComplete,
+        kOwnName,
         kColumns,
         kGone,
     };
@@ -111,6 +112,7 @@ class PushSink {
     Reason end_rowset();
     Reason begin_column(State state);
     Reason end_column();
+    Reason end_own();
     Reason end_part(Part& part, size_t fields);
     Reason open_json(char bracket);
     void json_comma();
@@ -140,6 +142,8 @@ class PushSink {
     const PushTarget* target_ = nullptr;
     bool full_ = false;
     bool complete_ = true;
+    std::string_view own_name_;                // of own.rows
+    std::vector<std::string_view> own_names_;  // of the push, each once
     Part rows_;
     Part gone_;
     size_t cells_ = 0;

@@ -14,6 +14,7 @@
 #include "pganalytics/core/ship_messages.hpp"
 #include "pganalytics/core/sparse_filter.hpp"
 #include "pganalytics/ship/host_reader.hpp"
+#include "pganalytics/ship/own_groups.hpp"
 #include "pganalytics/ship/rowset_shapes.hpp"
 #include "pganalytics/ship/snapshot_writer.hpp"
 
@@ -22,6 +23,7 @@ namespace pganalytics::ship {
 // How a rowset was read: for collect_now and the status.
 struct RowsetReport {
     const Rowset* rowset = nullptr;
+    std::string own;  // name of a user's own rowset; empty: it is none
     std::string datname;
     uint64_t rows = 0;
     uint64_t sent = 0;
@@ -29,6 +31,8 @@ struct RowsetReport {
     uint64_t cpu_us = 0;
     bool complete = false;
     std::string error;  // empty: none
+
+    std::string_view name() const { return own.empty() ? rowset->name : std::string_view(own); }
 };
 
 // A rowset whose rows lack what the program looks up itself, once all of them are there.
@@ -61,7 +65,7 @@ class Cycle {
   public:
     // All of them outlive the cycle.
     Cycle(CycleOptions options, const RowsetShapes& shapes, SparseFilter& filter,
-          FullSchedule& schedule);
+          FullSchedule& schedule, OwnGroups& own_groups);
 
     // Errors are violations of the frames' grammar: the conversation is over then.
     Status begin_rowset(const RowsetBegin& begin);
@@ -92,8 +96,9 @@ class Cycle {
 
   private:
     bool wanted(const Rowset& rowset) const;
-    void start(const RowsetShape& shape, uint32_t datid, std::string datname, int64_t time,
-               bool partial = false);
+    void start(const RowsetShape& shape, RowsetBegin begin);
+    RowsetGroup group() const { return {shape_number_, begin_.datid, begin_.own}; }
+    void forget_own(const std::vector<OwnNumber>& own);
     void add_row(std::string_view body);
     void keep(std::string_view rows);
     void finish(bool complete, RowsetReport report);
@@ -113,6 +118,7 @@ class Cycle {
     const RowsetShapes& shapes_;
     SparseFilter& filter_;
     FullSchedule& schedule_;
+    OwnGroups& own_groups_;
     std::unique_ptr<SparseFilter> preview_filter_;
     std::unique_ptr<SnapshotWriter> writer_;
     std::vector<Deferred> deferred_;
@@ -126,9 +132,8 @@ class Cycle {
 
     // The rowset being read.
     const RowsetShape* shape_ = nullptr;
-    uint32_t datid_ = 0;
-    std::string datname_;
-    int64_t time_ = 0;
+    uint16_t shape_number_ = 0;
+    RowsetBegin begin_;
     bool skipped_ = false;  // counted only
     bool malformed_ = false;
     bool keeps_ = false;  // it goes to unfilled_

@@ -90,6 +90,7 @@ class Shipper {
     int64_t started_at_;  // wall clock
     SparseFilter filter_;
     FullSchedule schedule_;
+    OwnGroups own_groups_;
     std::unique_ptr<Cycle> cycle_;
     host::ServerProcesses processes_{host::now_us()};
     HostReader volumes_;

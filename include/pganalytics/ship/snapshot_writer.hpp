@@ -42,6 +42,7 @@ struct RowsetPart {
     RowsetGroup group;
     std::string_view type;
     std::string_view name;
+    std::string_view own;  // of own.rows: which of the users'
     std::optional<std::string> datname;
     int64_t time = 0;
     std::span<const Column* const> columns;

@@ -122,8 +122,10 @@ def decode_rows(types: list[str], data: bytes) -> list[list[Any]]:
     return rows
 
 
-# The end of a RowsetBegin: not a partial reading.
-WHOLE = flag(False)
+# The end of a RowsetBegin: not a partial reading, nor of a user's own rowset.
+WHOLE = flag(False) + varint(0) + text("")
 # The end of a CycleEnd: the 18 fields of WorkerCounts, of which the first and the last are times, and no partial
 # readings.
 NOTHING_COUNTED = zigzag(0) + varint(0) * 16 + zigzag(0) + many([]) * 2
+# The end of a CycleEnd after these.
+OWN_NOT_KNOWN = flag(False)

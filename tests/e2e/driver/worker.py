@@ -126,12 +126,14 @@ class Ship:
         )  # fmt: skip
 
     def rowset(
-        self, name: str, rows: list[list[Any]], datid: int = 0, datname: str = "", complete: bool = True, error: str = ""
-    ) -> None:
+        self, name: str, rows: list[list[Any]], datid: int = 0, datname: str = "", complete: bool = True, error: str = "",
+        own: int = 0, own_name: str = "",
+    ) -> None:  # fmt: skip
         shape = self.catalog[name]
         self._send(
             frames.ROWSET_BEGIN,
-            varint(shape.number) + varint(datid) + text(datname) + zigzag(time.time_ns() // 1000) + frames.WHOLE,
+            varint(shape.number) + varint(datid) + text(datname) + zigzag(time.time_ns() // 1000)
+            + frames.flag(False) + varint(own) + text(own_name),
         )
         piece = b""
         for row in rows:
@@ -146,11 +148,12 @@ class Ship:
             varint(len(rows)) + flag(complete) + varint(1500) + varint(700) + text("57014" if error else "") + text(error),
         )  # fmt: skip
 
-    def end_cycle(self, databases: list[int] | None = None) -> None:
+    def end_cycle(self, databases: list[int] | None = None, own: dict[int, str] | None = None) -> None:
+        known = b"\0" if own is None else b"\1" + many([varint(number) + text(name) for number, name in own.items()])
         self._send(
             frames.CYCLE_END,
             varint(self._numbers) + varint(1) + varint(0) + many([varint(datid) for datid in databases or [16384]])
-            + frames.NOTHING_COUNTED,
+            + frames.NOTHING_COUNTED + known,
         )  # fmt: skip
 
     # --- requests

@@ -181,7 +181,7 @@ class Front:
             columns = ["time", "collector_id"]
             for column in rowset["columns"]:
                 columns.append(column["name"])
-                if rowset["scope"] == "database" and column["name"] == "datid":
+                if rowset["scope"] in ("database", "own") and column["name"] == "datid":
                     columns.append("datname")
             found.append((number, columns))
         return found

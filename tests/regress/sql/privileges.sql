@@ -51,6 +51,10 @@ SELECT pganalytics_reload();
 SELECT pganalytics_register('https://localhost:1', 'pga1.a.b');
 SELECT pganalytics_unregister();
 SELECT pganalytics_create_token('db-1');
+SELECT pganalytics_add_rowset('r', 'SELECT 1 AS x', '1 min', 'cluster', '{"x": "gauge"}');
+SELECT pganalytics_drop_rowset('r');
+SELECT pganalytics_accept_rowset('db-1', 'r');
+SELECT * FROM pganalytics.own_rowset;
 SELECT * FROM pganalytics_servers();
 SELECT * FROM pganalytics.servers;
 SET ROLE regress_pganalytics_monitor;
@@ -67,6 +71,12 @@ SELECT pganalytics_reload();
 SELECT pganalytics_register('https://localhost:1', 'pga1.a.b');
 SELECT pganalytics_unregister();
 SELECT pganalytics_create_token('db-1');
+SELECT pganalytics_add_rowset('r', 'SELECT 1 AS x', '1 min', 'cluster', '{"x": "gauge"}');
+SELECT pganalytics_drop_rowset('r');
+SELECT pganalytics_accept_rowset('db-1', 'r');
+SELECT count(*) AS own_rowsets FROM pganalytics.own_rowset;
+INSERT INTO pganalytics.own_rowset SELECT;
+UPDATE pganalytics.own_rowset SET sql = 'SELECT 2';
 SELECT * FROM pganalytics.tokens;
 SELECT * FROM pganalytics.certificates;
 SELECT * FROM pganalytics.audit;
@@ -75,8 +85,13 @@ INSERT INTO pganalytics.configuration VALUES (NULL, 1, '', '', '', now());
 RESET ROLE;
 -- A grant is all it takes.
 GRANT EXECUTE ON FUNCTION pganalytics_reload() TO regress_pganalytics_nobody;
+GRANT EXECUTE ON FUNCTION pganalytics_add_rowset(text, text, interval, text, jsonb), pganalytics_drop_rowset(text)
+   TO regress_pganalytics_nobody;
 SET ROLE regress_pganalytics_nobody;
 SELECT pganalytics_reload();
+-- But not where what is defined is run.
+SELECT pganalytics_add_rowset('r', 'SELECT 1 AS x', '1 min', 'cluster', '{"x": "gauge"}');
+SELECT pganalytics_drop_rowset('r');
 RESET ROLE;
 DROP OWNED BY regress_pganalytics_nobody;
 DROP ROLE regress_pganalytics_nobody, regress_pganalytics_monitor;

@@ -33,6 +33,8 @@ TEST(Catalog, HasTheRowsetsOfTheDesign) {
         EXPECT_EQ(&catalog()[rowset_number(rowset)], &rowset);
     }
     EXPECT_EQ(names, (std::set<std::string>{"disk_usage.filesystems",
+                                            "own.rows",
+                                            "own.rowsets",
                                             "pg_activity.connections",
                                             "pg_activity.horizon",
                                             "pg_activity.old_sessions",
@@ -123,7 +125,7 @@ TEST(Catalog, NamesAreIdentifiersThatNeedNoQuotes) {
                  {"time", "collector_id", "tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"}) {
                 EXPECT_NE(column.name, taken);
             }
-            if (rowset.scope == Scope::kDatabase) {
+            if (is_of_database(rowset)) {
                 EXPECT_NE(column.name, "datname");
             }
         }
@@ -132,16 +134,21 @@ TEST(Catalog, NamesAreIdentifiersThatNeedNoQuotes) {
 
 TEST(Catalog, ColumnsAreCompleteInEachVersion) {
     const std::set<std::string_view> units = {
-        "",           "blocks",      "buffers",  "bytes",        "calls",        "checkpoints",
-        "conflicts",  "connections", "cycles",   "databases",    "deadlocks",    "errors",
-        "events",     "faults",      "files",    "flushes",      "functions",    "indexes",
-        "inodes",     "interrupts",  "locks",    "microseconds", "milliseconds", "objects",
-        "operations", "packets",     "pages",    "periods",      "processes",    "queries",
-        "readings",   "records",     "requests", "roles",        "rounds",       "rows",
-        "rowsets",    "runs",        "scans",    "schemas",      "sectors",      "sessions",
-        "slots",      "snapshots",   "spills",   "stalls",       "statements",   "switches",
-        "tables",     "tablespaces", "tasks",    "ticks",        "times",        "transactions",
-        "visits",     "writes"};
+        "",           "blocks",       "buffers",      "bytes",
+        "calls",      "checkpoints",  "conflicts",    "connections",
+        "cycles",     "databases",    "deadlocks",    "errors",
+        "events",     "faults",       "files",        "flushes",
+        "functions",  "indexes",      "inodes",       "interrupts",
+        "locks",      "microseconds", "milliseconds", "objects",
+        "operations", "packets",      "pages",        "periods",
+        "processes",  "queries",      "readings",     "records",
+        "requests",   "roles",        "rounds",       "rows",
+        "rowsets",    "runs",         "seconds",      "scans",
+        "schemas",    "sectors",      "sessions",     "slots",
+        "snapshots",  "spills",       "stalls",       "statements",
+        "switches",   "tables",       "tablespaces",  "tasks",
+        "ticks",      "times",        "transactions", "visits",
+        "writes"};
     for (const Rowset& rowset : catalog()) {
         for (const Column& column : rowset.columns) {
             const std::string at = full_name(rowset) + "." + std::string(column.name);
@@ -196,7 +203,7 @@ TEST(Catalog, KeysComeFirst) {
                     << full_name(rowset) << "." << columns[i]->name;
             }
             EXPECT_EQ(keys, key_count(all_columns(rowset)));
-            if (rowset.scope == Scope::kDatabase) {
+            if (is_of_database(rowset)) {
                 ASSERT_GE(keys, 2U);
                 EXPECT_EQ(columns[0]->name, "datid");
                 EXPECT_EQ(columns[0]->type, ColumnType::kOid);

@@ -91,7 +91,10 @@ TEST(Messages, RoundTripAndEveryCutRefused) {
     KeysInit keys;
     keys.names = {"localhost", "::1"};
     refuses_every_cut(keys);
-    refuses_every_cut(CycleEnd{1, 2, 3, {4, 5}, {}, {6}, {7, 8}});
+    CycleEnd end{1, 2, 3, {4, 5}, {}, {6}, {7, 8}, {}};
+    refuses_every_cut(end);
+    end.own = {{7, "orders"}};
+    refuses_every_cut(end);
     refuses_every_cut(NeedComplete{{9, 10}});
     refuses_every_cut(LogLine{LogLevel::kError, "cause", "message", "", "hint"});
 }

@@ -58,6 +58,42 @@ TEST_F(VisitPlanTest, PeriodsAreKept) {
     }
 }
 
+TEST_F(VisitPlanTest, ARowsetCanBeOffInADatabase) {
+    std::vector<PlanRowset> rowsets = kRowsets;
+    rowsets[0].off = {10};
+    rowsets[1].off = {11, 99};
+    plan_.begin(now_, kRules, databases(2), 10, rowsets);
+    EXPECT_EQ(plan_.next()->rowsets, (Numbers{2, 3}));
+    EXPECT_EQ(plan_.next()->rowsets, Numbers{3});
+    EXPECT_FALSE(plan_.next());
+}
+
+TEST_F(VisitPlanTest, WhatIsFoundInACycleIsReadInItStill) {
+    begin(kRules, 2);
+    const auto read_all = [&](const PlannedVisit& visit) {
+        for (const uint16_t rowset : visit.rowsets) plan_.read(rowset, true);
+        plan_.end_visit(0, false);
+    };
+    auto visit = plan_.next();
+    ASSERT_EQ(visit->oid, 10U);
+    // In the midst of the first visit: of the second it is part, the first database gets one more.
+    plan_.add({.number = 7, .cluster = false, .period_us = 0});
+    plan_.add({.number = 8, .cluster = true, .period_us = 0});
+    plan_.add({.number = 9, .cluster = false, .period_us = 0, .off = {10, 11}});
+    read_all(*visit);
+    visit = plan_.next();
+    EXPECT_EQ(visit->oid, 11U);
+    EXPECT_EQ(visit->rowsets, (Numbers{2, 3, 7}));
+    read_all(*visit);
+    visit = plan_.next();
+    EXPECT_EQ(visit->oid, 10U);
+    EXPECT_EQ(visit->rowsets, (Numbers{7, 8}));
+    read_all(*visit);
+    EXPECT_FALSE(plan_.next());
+    EXPECT_EQ(plan_.visited(), 2U);
+    EXPECT_EQ(plan_.waiting(), 0U);
+}
+
 TEST_F(VisitPlanTest, ClusterRowsetsAreReadInTheMainDatabaseOnly) {
     begin(kRules, 3);
     EXPECT_EQ(plan_.next()->rowsets, (Numbers{1, 2, 3}));
@@ -257,7 +293,7 @@ class PassPlanTest : public testing::Test {
         plan_.begin(now_, kRules, both, 10,
                     {{.number = 1, .cluster = true},
                      {.number = 2, .period_us = kInterval, .pass_period_us = 600 * kSecond},
-                     {.number = 3, .period_us = 800 * kSecond}});
+                     {.number = 3, .period_us = 800 * kSecond, .off = off_}});
         std::map<uint32_t, Numbers> done;
         while (auto visit = plan_.next()) {
             for (const uint16_t rowset : visit->rowsets) {
@@ -276,6 +312,7 @@ class PassPlanTest : public testing::Test {
 
     VisitPlan plan_;
     int64_t now_ = 1000 * kSecond;
+    std::vector<uint32_t> off_;  // of rowset 3
 };
 
 TEST_F(PassPlanTest, OnlyTheMainDatabaseIsVisitedWhereOneStandsIn) {
@@ -298,6 +335,12 @@ TEST_F(PassPlanTest, WhoComesAnywayReadsWhatIsHalfDue) {
     for (int i = 1; i <= 6; ++i) cycle(false);
     for (int i = 0; i < 6; ++i) EXPECT_EQ(cycle(true).size(), 1U) << i;
     EXPECT_EQ(cycle(true)[11], (Numbers{2, 3})) << "7 of its 10 minutes";
+}
+
+TEST_F(PassPlanTest, WhatIsOffBringsNobodyThere) {
+    off_ = {11};
+    for (int i = 0; i < 7; ++i) cycle(false);
+    for (int i = 0; i < 9; ++i) EXPECT_FALSE(cycle(true).contains(11)) << i;
 }
 
 TEST_F(ExtensionPlanTest, AQuestionBringsNoDatabaseForward) {

@@ -24,7 +24,7 @@ inline ServeTargets announced_targets() {
         ServeTarget target{rowset_number(rowset), {"time", "collector_id"}};
         for (const Column* column : all_columns(rowset)) {
             target.columns.emplace_back(column->name);
-            if (rowset.scope == Scope::kDatabase && column->name == "datid") {
+            if (is_of_database(rowset) && column->name == "datid") {
                 target.columns.emplace_back("datname");
             }
         }

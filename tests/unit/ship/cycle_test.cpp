@@ -30,7 +30,7 @@ class CycleTest : public testing::Test {
         options.snapshots.new_id = [] { return Uuid{1}; };
         options.reading_limit = 1 << 20;
         options.now = now_ += 1000000;
-        Cycle cycle(options, shapes_, filter_, schedule_);
+        Cycle cycle(options, shapes_, filter_, schedule_, own_groups_);
         RowsetBegin begin;
         begin.rowset = tables_->number;
         begin.datid = kDatid;
@@ -52,6 +52,7 @@ class CycleTest : public testing::Test {
     RowsetShapes shapes_{15};
     const RowsetShape* tables_ = nullptr;
     SparseFilter filter_{SipKey{}};
+    OwnGroups own_groups_;
     FullSchedule schedule_{int64_t{3600} * 1000000};
     int64_t now_ = 0;
 };
@@ -85,7 +86,7 @@ TEST_F(CycleTest, PartialReadingsStandOnACompleteOne) {
         options.reading_limit = 1 << 20;
         options.now = now_ += 1000000;
         options.use = use;
-        Cycle cycle(options, shapes_, filter_, schedule_);
+        Cycle cycle(options, shapes_, filter_, schedule_, own_groups_);
         RowsetBegin begin;
         begin.rowset = tables_->number;
         begin.datid = kDatid;
@@ -131,6 +132,106 @@ TEST_F(CycleTest, AnErrorIsNotHiddenByLostRows) {
     const RowsetReport report = report_of({rows({1})}, end);
     EXPECT_FALSE(report.complete);
     EXPECT_EQ(report.error, "the visit ended before the rowset did (57014)");
+}
+
+// Users' own rowsets: each is a group of its own, and one that is no longer defined is told gone.
+class OwnCycleTest : public testing::Test {
+  protected:
+    std::string row(std::string_view key) {
+        RowBuilder builder(shape_->types);
+        builder.begin();
+        builder.number(kDatid);
+        builder.text("orders");
+        builder.text(std::string(64, 'a'));
+        builder.text(key);
+        builder.text("{\"x\":1}");
+        builder.end();
+        return builder.take();
+    }
+
+    std::unique_ptr<Cycle> cycle() {
+        CycleOptions options;
+        options.snapshots.new_id = [] { return Uuid{1}; };
+        options.reading_limit = 1 << 20;
+        options.now = now_ += 1000000;
+        return std::make_unique<Cycle>(options, shapes_, filter_, schedule_, own_groups_);
+    }
+
+    RowsetBegin begin(uint16_t own, std::string name) const {
+        RowsetBegin made;
+        made.rowset = shape_->number;
+        made.datid = kDatid;
+        made.datname = "app";
+        made.own = own;
+        made.own_name = std::move(name);
+        return made;
+    }
+
+    void read(Cycle& cycle, uint16_t own, const std::string& name, const std::string& rows) {
+        EXPECT_TRUE(cycle.begin_rowset(begin(own, name)));
+        EXPECT_TRUE(cycle.rows(rows));
+        RowsetEnd end;
+        end.rows = rows.empty() ? 0 : 1;
+        end.complete = true;
+        EXPECT_TRUE(cycle.end_rowset(end));
+    }
+
+    static size_t sent(Cycle& cycle, std::vector<OwnNumber> own) {
+        CycleEnd end;
+        end.databases = {kDatid};
+        end.own = std::move(own);
+        cycle.end(end);
+        uint64_t sequence = 1;
+        size_t groups = 0;
+        for (const Snapshot& snapshot : cycle.take_writer()->finish(Uuid{2}, sequence))
+            groups += snapshot.groups.size();
+        return groups;
+    }
+
+    RowsetShapes shapes_{15};
+    const RowsetShape* shape_ = shapes_.find(rowset_number(*find_rowset("own", "rows")));
+    SparseFilter filter_{SipKey{}};
+    OwnGroups own_groups_;
+    FullSchedule schedule_{int64_t{3600} * 1000000};
+    int64_t now_ = 0;
+};
+
+TEST_F(OwnCycleTest, EachHasAStateOfItsOwn) {
+    auto one = cycle();
+    read(*one, 0x8000, "orders", row("[1]"));
+    read(*one, 0x8001, "others", row("[1]"));
+    EXPECT_EQ(one->reports()[1].name(), "others");
+    EXPECT_EQ(sent(*one, {{0x8000, "orders"}, {0x8001, "others"}}), 2U);
+    EXPECT_EQ(filter_.rows(), 2U);
+    // Nothing changed.
+    auto two = cycle();
+    read(*two, 0x8000, "orders", row("[1]"));
+    EXPECT_EQ(two->reports()[0].sent, 0U);
+    EXPECT_EQ(sent(*two, {{0x8000, "orders"}, {0x8001, "others"}}), 0U);
+}
+
+TEST_F(OwnCycleTest, WhatIsDroppedIsToldGone) {
+    auto one = cycle();
+    read(*one, 0x8000, "orders", row("[1]"));
+    read(*one, 0x8001, "others", row("[1]"));
+    EXPECT_EQ(sent(*one, {{0x8000, "orders"}, {0x8001, "others"}}), 2U);
+    // Of orders there is another definition, of others none.
+    auto two = cycle();
+    EXPECT_EQ(sent(*two, {{0x8002, "orders"}}), 1U);
+    EXPECT_EQ(own_groups_.size(), 0U);
+    EXPECT_EQ(filter_.rows(), 0U);
+    auto three = cycle();
+    EXPECT_EQ(sent(*three, {}), 0U);
+}
+
+TEST_F(OwnCycleTest, NumbersAndNamesMustFit) {
+    auto one = cycle();
+    EXPECT_FALSE(one->begin_rowset(begin(0, "orders")));
+    EXPECT_FALSE(one->begin_rowset(begin(0x8000, "")));
+    EXPECT_FALSE(one->begin_rowset(begin(0x8000, "Orders\"")));
+    RowsetBegin other = begin(0x8000, "orders");
+    other.rowset = rowset_number(*find_rowset("pg_stats", "tables"));
+    EXPECT_FALSE(one->begin_rowset(other));
 }
 
 }  // namespace
