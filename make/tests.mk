@@ -64,7 +64,7 @@ e2e: private
 
 VERSIONS ?= 13 15 17 18
 
-## make check-versions  library and smoke tests on each of VERSIONS (default 13 15 17 18)
+## make check-versions  build, regress and end-to-end core on each of VERSIONS (default 13 15 17 18)
 check-versions: $(BUILD)/packages-ok
 	+@tests/versions $(VERSIONS)
 

@@ -241,11 +241,14 @@ class Server:
         """A streaming standby beside this server; with its own state directory, not enrolled."""
         other = Server(self.installation, self.folder.parent / name)
         make_folder(self.installation, other.folder)
-        command = [self.bindir / "pg_basebackup", "-D", other.data, "-R", "-X", "stream"]
-        command += ["-c", "fast", "-d", f"{self.conninfo()} application_name={name}"]
-        if slot:
-            command += ["-C", "-S", slot]
-        self.installation.run(command)
+        if (self.bindir / "pg_basebackup").exists():
+            command = [self.bindir / "pg_basebackup", "-D", other.data, "-R", "-X", "stream"]
+            command += ["-c", "fast", "-d", f"{self.conninfo()} application_name={name}"]
+            if slot:
+                command += ["-C", "-S", slot]
+            self.installation.run(command)
+        else:
+            self._copy_for_standby(other, slot)
         own = {"port", "unix_socket_directories"}
         inherited = {k: v for k, v in self.settings.items() if not k.startswith("pganalytics.hub")}
         other.settings |= {k: v for k, v in inherited.items() if k not in own}
@@ -261,6 +264,27 @@ class Server:
             f"{name} streams from {self.name}",
         )
         return other
+
+    def _copy_for_standby(self, other: "Server", slot: str | None) -> None:
+        """What pg_basebackup does, for an installation without it; the WAL comes by streaming."""
+        start, stop = "pg_backup_start(%s, fast => true)", "pg_backup_stop(wait_for_archive => false)"
+        if int(self.value("show server_version_num")) < 150000:
+            start, stop = "pg_start_backup(%s, true, false)", "pg_stop_backup(false, false)"
+        if slot:
+            self.query("select pg_create_physical_replication_slot(%s, true)", (slot,))
+            other.settings["primary_slot_name"] = slot
+        with self.connect() as session:
+            session.execute(f"select {start}", (other.name,))
+            # Files of a server that runs come and go.
+            self.installation.run(["sh", "-c", 'cp -a "$1" "$2" 2>/dev/null; test -d "$2/base"', "cp", self.data, other.data])
+            label = session.execute(f"select labelfile from {stop}").fetchone()
+        assert label
+        leftovers = ["postmaster.pid", "postmaster.opts", "pg_replslot/*", "pg_wal/0*", "pg_stat_tmp/*"]
+        self.installation.run(["sh", "-c", f'cd "$1" && rm -rf {" ".join(leftovers)}', "rm", other.data])
+        for file, content in (("backup_label", label[0]), ("standby.signal", "")):
+            (other.data / file).write_text(content)
+            self.installation.own(other.data / file)
+        other.settings["primary_conninfo"] = f"{self.conninfo()} application_name={other.name}"
 
     # --- the end
 

@@ -1,5 +1,7 @@
 -- Somebody who may create in the schema has operators and functions there that fit better than those
 -- of pg_catalog, before the extension comes. Nothing of the extension may keep one of them.
+-- 18 adds where in the script it failed.
+\set SHOW_CONTEXT never
 SET client_min_messages = warning;
 DROP EXTENSION IF EXISTS pganalytics;
 RESET client_min_messages;
