@@ -30,13 +30,49 @@ VisitPlan::State& VisitPlan::state_of(const Key& key) {
 bool VisitPlan::is_due(int64_t period_us, const State& state) const {
     if (rules_.everything || state.good == 0 || period_us == 0) return true;
     // Half an interval of tolerance: cycles do not begin to the microsecond.
-    return now_us_ - state.good + rules_.interval_us / 2 >= period_us;
+    return now_us_ - state.good + rules_.interval_us / 2 >= period_us - state.ahead;
 }
 
 int64_t VisitPlan::waits_since(int64_t period_us, const State& state) const {
-    const int64_t due_at =
-        state.good == 0 ? state.seen : state.good + std::max(period_us, rules_.interval_us);
+    const int64_t due_at = state.good == 0
+                               ? state.seen
+                               : state.good + std::max(period_us - state.ahead, rules_.interval_us);
     return std::max(due_at, state.attempted);
+}
+
+// --- what waits its turn
+
+bool VisitPlan::is_first_cycle(const PlanRowset& rowset, const State& state) const {
+    return rowset.slow && !rules_.everything && state.good == 0 && state.seen == now_us_;
+}
+
+bool VisitPlan::waits_its_turn(const PlanRowset& rowset, int64_t since) const {
+    return rowset.slow && !rules_.everything && now_us_ - since < rowset.period_us / 2;
+}
+
+// How much earlier than its period the next reading comes: a share of its own for each database, by
+// the high bits of a multiplicative hash, once after readings of all databases together.
+int64_t VisitPlan::ahead_of(const Due& due, const State& state) const {
+    const uint32_t database = lines_[next_line_ - 1].database.oid;
+    const bool together = state.good == 0 || rules_.everything;
+    if (!together || due.cluster || due.slow || database == main_) return 0;
+    return due.period_us / 256 * (database * 2654435769U >> 24);
+}
+
+PlannedVisit VisitPlan::visit_of(const Line& line, int64_t left_us) const {
+    PlannedVisit visit;
+    visit.oid = line.database.oid;
+    visit.name = line.database.name;
+    visit.cpu_budget_us = left_us;
+    visit.slow_budget_us = rules_.slow_budget_us - slow_spent_us_;
+    const bool slow_too = visit.slow_budget_us > 0 || !slow_read_;
+    for (const Due& due : line.due)
+        if (!due.slow) visit.rowsets.push_back(due.rowset);
+    const size_t others = visit.rowsets.size();
+    for (const Due& due : line.due)
+        if (due.slow && slow_too) visit.rowsets.push_back(due.rowset);
+    visit.slow = visit.rowsets.size() - others;
+    return visit;
 }
 
 bool VisitPlan::may_have(const PlanDatabase& database, const PlanRowset& rowset) const {
@@ -52,8 +88,8 @@ bool VisitPlan::may_have(const PlanDatabase& database, const PlanRowset& rowset)
 bool VisitPlan::is_visited_anyway(const PlanDatabase& database) {
     return database.collected &&
            std::any_of(rowsets_.begin(), rowsets_.end(), [&](const PlanRowset& rowset) {
-               return !rowset.cluster && !rowset.of_extension && !by_pass(database, rowset) &&
-                      !rowset.is_off(database.oid) &&
+               return !rowset.cluster && !rowset.of_extension && !rowset.slow &&
+                      !by_pass(database, rowset) && !rowset.is_off(database.oid) &&
                       is_due(period_of(database, rowset), state_of({database.oid, rowset.number}));
            });
 }
@@ -67,11 +103,14 @@ void VisitPlan::add_due(Line& line, const PlanRowset& rowset, bool early_too) {
     const State& state = state_of({rowset.cluster ? 0 : database.oid, rowset.number});
     const int64_t period_us = period_of(database, rowset);
     const bool early = early_too && by_pass(database, rowset);
+    if (is_first_cycle(rowset, state)) return;
     if (!is_due(early ? period_us / 2 : period_us, state)) return;
     // A question that may find nothing brings no database forward.
     const bool question = rowset.of_extension && !providers_.contains(rowset.number);
     const int64_t since = question ? now_us_ : waits_since(period_us, state);
-    line.due.push_back({rowset.number, rowset.cluster, rowset.of_extension, since});
+    line.due.push_back({rowset.number, rowset.cluster, rowset.of_extension, since,
+                        std::max(rowset.period_us, rowset.pass_period_us),
+                        waits_its_turn(rowset, since)});
 }
 
 void VisitPlan::add(PlanRowset rowset) {
@@ -99,8 +138,9 @@ void VisitPlan::queue_due(const PlanDatabase& database) {
     const bool early_too = database.by_pass && is_visited_anyway(database);
     for (const PlanRowset& rowset : rowsets_) add_due(line, rowset, early_too);
     if (line.due.empty()) return;
-    std::stable_sort(line.due.begin(), line.due.end(),
-                     [](const Due& a, const Due& b) { return a.since < b.since; });
+    std::stable_sort(line.due.begin(), line.due.end(), [](const Due& a, const Due& b) {
+        return a.slow != b.slow ? b.slow : a.since < b.since;
+    });
     line.since = line.due.front().since;
     lines_.push_back(std::move(line));
 }
@@ -132,11 +172,13 @@ void VisitPlan::begin(int64_t now_us, const CycleRules& rules, std::vector<PlanD
     lines_.clear();
     next_line_ = 0;
     visited_.clear();
-    spent_us_ = 0;
+    spent_us_ = slow_spent_us_ = 0;
+    slow_read_ = false;
     served_.clear();
     forget_gone();
     for (const PlanDatabase& database : databases_) queue_due(database);
     std::stable_sort(lines_.begin(), lines_.end(), [&](const Line& a, const Line& b) {
+        if (a.due.front().slow != b.due.front().slow) return b.due.front().slow;
         if (a.since != b.since) return a.since < b.since;
         return a.database.oid == main_ && b.database.oid != main_;
     });
@@ -158,18 +200,14 @@ std::optional<PlannedVisit> VisitPlan::next() {
     Line& line = lines_[next_line_++];
     // Another database had them meanwhile.
     std::erase_if(line.due, [&](const Due& due) { return served_.contains(due.rowset); });
-    if (line.due.empty()) return next();
+    PlannedVisit visit = visit_of(line, left);
+    if (visit.rowsets.empty()) return next();
     visited_.insert(line.database.oid);
     line.planned = line.due.size();
-    PlannedVisit visit;
-    visit.oid = line.database.oid;
-    visit.name = line.database.name;
-    visit.cpu_budget_us = left;
-    for (const Due& due : line.due) visit.rowsets.push_back(due.rowset);
     return visit;
 }
 
-void VisitPlan::read(uint16_t rowset, bool good) {
+void VisitPlan::read(uint16_t rowset, bool good, int64_t cpu_us) {
     if (next_line_ == 0) return;
     Line& line = lines_[next_line_ - 1];
     const auto due = std::find_if(line.due.begin(), line.due.end(),
@@ -179,11 +217,18 @@ void VisitPlan::read(uint16_t rowset, bool good) {
         served_.insert(rowset);
         if (good) providers_[rowset] = line.database.oid;
     }
+    if (due->slow) {
+        slow_read_ = true;
+        slow_spent_us_ += cpu_us;
+    }
     if (!rules_.dry) {
         State& state = state_of({due->cluster ? 0 : line.database.oid, rowset});
         // Behind those that wait since this very cycle.
         state.attempted = now_us_ + 1;
-        if (good) state.good = now_us_;
+        if (good) {
+            state.ahead = ahead_of(*due, state);
+            state.good = now_us_;
+        }
     }
     line.due.erase(due);
 }
@@ -209,16 +254,21 @@ void VisitPlan::end_visit(int64_t cpu_us, bool failed) {
 
 uint32_t VisitPlan::waiting() const {
     uint32_t count = 0;
-    for (const Line& line : lines_) count += line.due.empty() ? 0 : 1;
+    for (const Line& line : lines_) {
+        const bool waits =
+            std::any_of(line.due.begin(), line.due.end(), [](const Due& due) { return !due.slow; });
+        count += waits ? 1 : 0;
+    }
     return count;
 }
 
 int64_t VisitPlan::waiting_since() const {
     int64_t since = 0;
     for (const Line& line : lines_) {
-        if (line.due.empty()) continue;
-        const int64_t oldest = line.due.front().since;
-        if (since == 0 || oldest < since) since = oldest;
+        const auto oldest = std::find_if(line.due.begin(), line.due.end(),
+                                         [](const Due& due) { return !due.slow; });
+        if (oldest == line.due.end()) continue;
+        if (since == 0 || oldest->since < since) since = oldest->since;
     }
     return since;
 }

@@ -46,6 +46,7 @@ CycleRules rules_of(CyclePurpose purpose) {
     CycleRules rules;
     rules.interval_us = int64_t{settings().collect_interval} * 1000;
     rules.cpu_budget_us = std::max(kLeastBudgetUs, rules.interval_us / 100);
+    rules.slow_budget_us = rules.cpu_budget_us / 5;
     rules.everything = purpose != CyclePurpose::kScheduled;
     rules.dry = purpose == CyclePurpose::kPreview;
     return rules;
@@ -65,7 +66,7 @@ std::vector<PlanRowset> Cycle::plan_rowsets(const CycleOrder& order) {
         const uint16_t number = rowset_number(rowset);
         rowsets.push_back({number, rowset.scope == Scope::kCluster,
                            int64_t{rowset.period_seconds} * kSecond, !rowset.extension.empty(),
-                           pass_.covers(number) ? CounterPass::kCompleteUs : 0});
+                           pass_.covers(number) ? CounterPass::kCompleteUs : 0, is_slow(rowset)});
     }
     own_selected_ = is_selected_rowset(*find_rowset("own", "rows"), order, selection);
     if (own_selected_) plan_own(rowsets);
@@ -164,6 +165,8 @@ VisitOrder Cycle::visit_order(const PlannedVisit& planned, int64_t now_us) const
     order.tablespaces = planned.oid == main_database();
     order.deadline_us = now_us + int64_t{settings().visit_timeout} * 1000;
     order.cpu_budget_us = planned.cpu_budget_us;
+    order.slow_rowsets = static_cast<uint16_t>(planned.slow);
+    order.slow_budget_us = planned.slow_budget_us;
     order.statement_timeout_ms = settings().statement_timeout;
     order.lock_timeout_ms = settings().lock_timeout;
     order.max_rows = static_cast<uint64_t>(settings().max_rows);
@@ -242,7 +245,8 @@ void Cycle::on_rowset_end(std::string_view payload) {
     const auto end = decode<RowsetEnd>(payload);
     if (!end || !rowset_) return;
     const bool good = end->sqlstate.empty();
-    plan_.read(rowset_->own != 0 ? rowset_->own : rowset_->number, good);
+    plan_.read(rowset_->own != 0 ? rowset_->own : rowset_->number, good,
+               static_cast<int64_t>(end->cpu_us));
     if (rowset_->own != 0) on_own_read(rowset_->own, *end);
     pass_.end_reading(good && end->complete && !lost_, end->rows);
     ++figures_.rowsets_read;

@@ -298,16 +298,25 @@ void visit() {
     if (visitor->order.tablespaces && !visit_tablespaces(encoders[0])) return;
     if (visitor->order.own_definitions && !visit_own_definitions(encoders[0])) return;
     const auto budget = static_cast<uint64_t>(std::max<int64_t>(visitor->order.cpu_budget_us, 0));
+    const size_t slow = visitor->order.slow_rowsets;
+    int64_t slow_left_us = visitor->order.slow_budget_us;
     bool first = true;
+    bool first_slow = true;
     for (std::span<Reading> left = visitor->readings; !left.empty();) {
         if (left_us() < kLeastLeftUs || (!first && process_cpu_us() >= budget)) {
             report->cut = true;
             break;
         }
+        const bool is_slow = left.size() <= slow;
+        if (is_slow && !first_slow && slow_left_us <= 0) break;
+        const uint64_t cpu_us = process_cpu_us();
         const size_t count = pass_length(left);
         if (!visit_rowsets(left.first(count), encoders, first)) return;
         left = left.subspan(count);
         first = false;
+        if (!is_slow) continue;
+        first_slow = false;
+        slow_left_us -= static_cast<int64_t>(process_cpu_us() - cpu_us);
     }
     if (!report->cut && !visit_own(encoders[0], first, &report->cut)) return;
     report->done = true;

@@ -8,6 +8,14 @@
 // Where a pass over the shared statistics stands in for a database's visits (counter_pass.hpp), the
 // rowsets it fills are read there at a longer period, and earlier where somebody goes there anyway.
 //
+// Rowsets that are slow to change and dear to read wait their turn: not in the first cycle that
+// knows of them (it reads everything else), and then no more of them in a cycle than a budget of
+// their own allows, but one at least. In a visit they come last. Those that waited for half their
+// period are as urgent as any other. Who asks for everything gets them at once.
+//
+// Databases that were read together, at a start or because somebody asked, do not stay together:
+// what comes next for each but the main one comes earlier by its own share of the period.
+//
 // The rowset of an extension is read in one database that has it: until one is found each database
 // visited is asked, then that one only. One that lacked it is not asked again for ten minutes.
 #pragma once
@@ -37,6 +45,7 @@ struct PlanRowset {
     bool of_extension = false;  // cluster's, read where the extension is
     // Where passes are made: in place of the period where one stands in; elsewhere each cycle.
     int64_t pass_period_us = 0;
+    bool slow = false;
     std::vector<uint32_t> off = {};  // databases it is not to be read in
 
     bool is_off(uint32_t database) const {
@@ -49,11 +58,15 @@ struct PlannedVisit {
     std::string name;
     std::vector<uint16_t> rowsets;
     int64_t cpu_budget_us = 0;  // left for this visit; it stops after the rowset that spends it
+    // So many of them, the last, share another budget; it stops after that one that spends it.
+    size_t slow = 0;
+    int64_t slow_budget_us = 0;
 };
 
 struct CycleRules {
     int64_t interval_us = 0;
     int64_t cpu_budget_us = 0;
+    int64_t slow_budget_us = 0;  // of the rowsets that wait their turn
     bool everything =
         false;         // every rowset is due and the budget has no end (asked for by a person)
     bool dry = false;  // nothing of it is remembered (preview)
@@ -76,8 +89,8 @@ class VisitPlan {
     // Whether a rowset of a database is due in this cycle.
     bool is_planned(uint32_t database, uint16_t rowset) const;
 
-    // A rowset of the visit begun last was read, or failed; 0 for the cluster's.
-    void read(uint16_t rowset, bool good);
+    // A rowset of the visit begun last was read, or failed, for `cpu_us`.
+    void read(uint16_t rowset, bool good, int64_t cpu_us = 0);
     // An extension's rowset of that visit has nothing to read there. True where it had before.
     bool absent(uint16_t rowset);
     // That visit is over: it used `cpu_us`; what it has not read stays due, unless it failed as a
@@ -85,7 +98,7 @@ class VisitPlan {
     void end_visit(int64_t cpu_us, bool failed);
 
     // At the end of a cycle: databases with something due and not read, and since when the one that
-    // waits longest waits (0: none).
+    // waits longest waits (0: none). What waits its turn is not counted.
     uint32_t waiting() const;
     int64_t waiting_since() const;
     uint32_t visited() const { return static_cast<uint32_t>(visited_.size()); }
@@ -101,6 +114,7 @@ class VisitPlan {
         int64_t seen = 0;       // first
         int64_t attempted = 0;  // last
         int64_t good = 0;       // last
+        int64_t ahead = 0;      // by so much the next one comes earlier
     };
     using Key = std::pair<uint32_t, uint16_t>;  // database (0: cluster), rowset
 
@@ -109,10 +123,12 @@ class VisitPlan {
         bool cluster = false;
         bool of_extension = false;
         int64_t since = 0;
+        int64_t period_us = 0;
+        bool slow = false;  // waits its turn
     };
     struct Line {
         PlanDatabase database;
-        std::vector<Due> due;  // longest-waiting first
+        std::vector<Due> due;  // longest-waiting first, but behind all others what waits its turn
         int64_t since = 0;
         size_t planned = 0;  // for the last visit
     };
@@ -121,6 +137,10 @@ class VisitPlan {
     bool is_due(int64_t period_us, const State& state) const;
     int64_t waits_since(int64_t period_us, const State& state) const;
     bool is_visited_anyway(const PlanDatabase& database);
+    bool is_first_cycle(const PlanRowset& rowset, const State& state) const;
+    bool waits_its_turn(const PlanRowset& rowset, int64_t since) const;
+    int64_t ahead_of(const Due& due, const State& state) const;
+    PlannedVisit visit_of(const Line& line, int64_t left_us) const;
     void queue_due(const PlanDatabase& database);
     void add_due(Line& line, const PlanRowset& rowset, bool early_too);
     bool may_have(const PlanDatabase& database, const PlanRowset& rowset) const;
@@ -140,6 +160,8 @@ class VisitPlan {
     size_t next_line_ = 0;
     std::set<uint32_t> visited_;  // databases
     int64_t spent_us_ = 0;
+    int64_t slow_spent_us_ = 0;
+    bool slow_read_ = false;
 };
 
 }  // namespace pganalytics

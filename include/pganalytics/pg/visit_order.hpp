@@ -32,6 +32,10 @@ struct VisitOrder {
     bool tablespaces = false;
     int64_t deadline_us = 0;    // of the whole visit, CLOCK_MONOTONIC
     int64_t cpu_budget_us = 0;  // it stops after the rowset that spends it
+    // So many of the rowsets, the last, share another budget; it stops after that one that spends
+    // it.
+    uint16_t slow_rowsets = 0;
+    int64_t slow_budget_us = 0;
     int32_t statement_timeout_ms = 0;
     int32_t lock_timeout_ms = 0;
     uint64_t max_rows = 0;
@@ -43,7 +47,7 @@ struct VisitOrder {
         codec(self.database, self.role, self.datname, self.rowsets, self.tablespaces,
               self.deadline_us, self.cpu_budget_us, self.statement_timeout_ms, self.lock_timeout_ms,
               self.max_rows, self.statement_texts, self.own_definitions, self.own,
-              self.own_timeout_ms);
+              self.own_timeout_ms, self.slow_rowsets, self.slow_budget_us);
     }
 };
 

@@ -227,6 +227,178 @@ TEST_F(VisitPlanTest, DroppedDatabaseIsForgotten) {
     EXPECT_EQ(plan_.next()->rowsets, (Numbers{2, 3}));
 }
 
+// What was read together at a start comes apart, and keeps its period from then on.
+TEST_F(VisitPlanTest, DatabasesReadTogetherDoNotStayTogether) {
+    std::map<uint32_t, std::vector<int>> read;  // rowset 3
+    size_t most = 0;
+    for (int cycle = 0; cycle < 40; ++cycle, now_ += kInterval) {
+        begin(kRules, 40);
+        size_t count = 0;
+        while (auto visit = plan_.next()) {
+            for (const uint16_t rowset : visit->rowsets) {
+                plan_.read(rowset, true);
+                if (rowset != 3) continue;
+                read[visit->oid].push_back(cycle);
+                ++count;
+            }
+            plan_.end_visit(0, false);
+        }
+        if (cycle > 0) most = std::max(most, count);
+    }
+    EXPECT_LE(most, 8U) << "of 40 in ten cycles";
+    for (const auto& [oid, cycles] : read) {
+        ASSERT_GE(cycles.size(), 4U) << oid;
+        EXPECT_LE(cycles[1], 10) << oid;
+        for (size_t i = 2; i < cycles.size(); ++i) EXPECT_EQ(cycles[i], cycles[i - 1] + 10) << oid;
+    }
+    EXPECT_EQ(read[10][1], 10) << "the main one";
+}
+
+TEST_F(VisitPlanTest, NorDoThoseThatSomebodyAskedFor) {
+    begin(kRules, 40);
+    run(0);
+    for (int cycle = 0; cycle < 20; ++cycle, now_ += kInterval) {
+        begin(kRules, 40);
+        run(0);
+    }
+    begin(kAsked, 40);
+    run(0);
+    size_t soon = 0;
+    for (int cycle = 0; cycle < 5; ++cycle) {
+        now_ += kInterval;
+        begin(kRules, 40);
+        while (auto visit = plan_.next()) {
+            soon += visit->rowsets.size() == 2 && visit->oid != 10 ? 1 : 0;
+            for (const uint16_t rowset : visit->rowsets) plan_.read(rowset, true);
+            plan_.end_visit(0, false);
+        }
+    }
+    EXPECT_GT(soon, 10U);
+    EXPECT_LT(soon, 30U);
+}
+
+// Rowsets 4 to 6 wait their turn.
+class SlowPlanTest : public testing::Test {
+  protected:
+    static constexpr int64_t kCost = 70000;
+
+    void begin(uint32_t count, const CycleRules& rules) {
+        plan_.begin(now_, rules, databases(count), 10,
+                    {{.number = 1, .cluster = true},
+                     {.number = 4, .period_us = 900 * kSecond, .slow = true},
+                     {.number = 5, .period_us = 900 * kSecond, .slow = true},
+                     {.number = 6, .period_us = 3600 * kSecond, .slow = true},
+                     {.number = 2}});
+    }
+    // As a visitor does it: each slow one costs `cost`. What is read in which database.
+    std::map<uint32_t, Numbers> cycle(uint32_t count, int64_t cost, CycleRules rules = kStaggered) {
+        begin(count, rules);
+        std::map<uint32_t, Numbers> done;
+        while (auto visit = plan_.next()) {
+            int64_t left = visit->slow_budget_us;
+            for (size_t i = 0; i < visit->rowsets.size(); ++i) {
+                const bool slow = i >= visit->rowsets.size() - visit->slow;
+                const bool first = i == visit->rowsets.size() - visit->slow;
+                if (slow && !first && left <= 0) break;
+                left -= slow ? cost : 0;
+                plan_.read(visit->rowsets[i], true, cost);
+                done[visit->oid].push_back(visit->rowsets[i]);
+            }
+            plan_.end_visit(0, false);
+        }
+        now_ += kInterval;
+        return done;
+    }
+
+    static constexpr CycleRules kStaggered = {
+        .interval_us = kInterval, .cpu_budget_us = 600000, .slow_budget_us = 60000};
+    using Done = std::map<uint32_t, Numbers>;
+    VisitPlan plan_;
+    int64_t now_ = 1000 * kSecond;
+};
+
+TEST_F(SlowPlanTest, DearOnesComeOneACycleFromTheSecondOn) {
+    EXPECT_EQ(cycle(1, kCost), (Done{{10, {1, 2}}}));
+    EXPECT_EQ(cycle(1, kCost), (Done{{10, {1, 2, 4}}}));
+    EXPECT_EQ(plan_.waiting(), 0U) << "they wait their turn";
+    EXPECT_EQ(cycle(1, kCost), (Done{{10, {1, 2, 5}}}));
+    EXPECT_EQ(cycle(1, kCost), (Done{{10, {1, 2, 6}}}));
+    for (int i = 4; i < 16; ++i) EXPECT_EQ(cycle(1, kCost), (Done{{10, {1, 2}}})) << i;
+    // And stay apart.
+    EXPECT_EQ(cycle(1, kCost), (Done{{10, {1, 2, 4}}}));
+    EXPECT_EQ(cycle(1, kCost), (Done{{10, {1, 2, 5}}}));
+    EXPECT_EQ(cycle(1, kCost), (Done{{10, {1, 2}}}));
+}
+
+TEST_F(SlowPlanTest, CheapOnesComeTogether) {
+    EXPECT_EQ(cycle(2, 10000), (Done{{10, {1, 2}}, {11, {2}}}));
+    EXPECT_EQ(cycle(2, 10000), (Done{{10, {1, 2, 4, 5, 6}}, {11, {2, 4, 5, 6}}}));
+    EXPECT_EQ(cycle(2, 10000), (Done{{10, {1, 2}}, {11, {2}}}));
+}
+
+TEST_F(SlowPlanTest, DatabasesShareTheBudget) {
+    cycle(3, 25000);
+    EXPECT_EQ(cycle(3, 25000), (Done{{10, {1, 2, 4, 5, 6}}, {11, {2}}, {12, {2}}}));
+    EXPECT_EQ(cycle(3, 25000), (Done{{10, {1, 2}}, {11, {2, 4, 5, 6}}, {12, {2}}}));
+    EXPECT_EQ(cycle(3, 25000), (Done{{10, {1, 2}}, {11, {2}}, {12, {2, 4, 5, 6}}}));
+}
+
+TEST_F(SlowPlanTest, WhoAsksGetsThemAtOnce) {
+    CycleRules asked = kAsked;
+    asked.slow_budget_us = 1;
+    EXPECT_EQ(cycle(1, kCost, asked), (Done{{10, {1, 4, 5, 6, 2}}}));
+    plan_.forget_reads();
+    EXPECT_EQ(cycle(1, kCost), (Done{{10, {1, 2}}})) << "a new run of the program";
+    EXPECT_EQ(cycle(1, kCost), (Done{{10, {1, 2, 4}}}));
+    EXPECT_EQ(cycle(1, kCost, asked), (Done{{10, {5, 6, 1, 2, 4}}}));
+}
+
+TEST_F(SlowPlanTest, AfterHalfItsPeriodItWaitsNoLonger) {
+    CycleRules poor = kStaggered;
+    poor.cpu_budget_us = 0;  // a visit a cycle
+    for (int i = 0; i < 8; ++i) {
+        // Each visit has time for the two quick ones only.
+        begin(1, poor);
+        ASSERT_TRUE(plan_.next()) << i;
+        plan_.read(1, true);
+        plan_.read(2, true);
+        plan_.end_visit(kCost, false);
+        EXPECT_EQ(plan_.waiting(), 0U) << i;
+        now_ += kInterval;
+    }
+    begin(1, poor);
+    const auto visit = plan_.next();
+    EXPECT_EQ(visit->rowsets, (Numbers{4, 5, 1, 2, 6}));
+    EXPECT_EQ(visit->slow, 1U);
+    plan_.end_visit(0, false);
+    EXPECT_EQ(plan_.waiting(), 1U);
+}
+
+// A database of which nothing else is due is visited after all others, and not once the cycle's
+// share for such rowsets is spent.
+TEST_F(SlowPlanTest, NobodyIsVisitedForThemWithoutABudget) {
+    const auto plan = [&] {
+        std::vector<PlanDatabase> all = databases(3);
+        plan_.begin(now_, kStaggered, all, 10,
+                    {{.number = 1, .cluster = true},
+                     {.number = 4, .period_us = 900 * kSecond, .slow = true}});
+        std::vector<uint32_t> visited;
+        while (auto visit = plan_.next()) {
+            visited.push_back(visit->oid);
+            for (const uint16_t rowset : visit->rowsets) plan_.read(rowset, true, kCost);
+            plan_.end_visit(0, false);
+        }
+        now_ += kInterval;
+        return visited;
+    };
+    EXPECT_EQ(plan(), std::vector<uint32_t>{10});
+    EXPECT_EQ(plan(), std::vector<uint32_t>{10});
+    EXPECT_EQ(plan_.visited(), 1U);
+    EXPECT_EQ(plan(), (std::vector<uint32_t>{10, 11}));
+    EXPECT_EQ(plan(), (std::vector<uint32_t>{10, 12}));
+    EXPECT_EQ(plan(), std::vector<uint32_t>{10});
+}
+
 // Rowset 9 is an extension's.
 class ExtensionPlanTest : public VisitPlanTest {
   protected:
@@ -319,21 +491,22 @@ TEST_F(PassPlanTest, OnlyTheMainDatabaseIsVisitedWhereOneStandsIn) {
     using Done = std::map<uint32_t, Numbers>;
     EXPECT_EQ(cycle(false), (Done{{10, {1, 2, 3}}, {11, {2, 3}}}));
     EXPECT_EQ(cycle(false), (Done{{10, {1, 2}}, {11, {2}}}));
+    EXPECT_EQ(cycle(false), (Done{{10, {1, 2}}, {11, {2}}}));
+    EXPECT_EQ(cycle(false), (Done{{10, {1, 2}}, {11, {2, 3}}})) << "3 ahead by 637 s";
     for (int i = 0; i < 9; ++i) {
         EXPECT_EQ(cycle(true), (Done{{10, {1}}})) << i;
         EXPECT_FALSE(plan_.is_planned(11, 2));
     }
     EXPECT_EQ(plan_.waiting(), 0U);
-    EXPECT_EQ(cycle(true), (Done{{10, {1, 2}}, {11, {2}}})) << "ten minutes after the last";
+    EXPECT_EQ(cycle(true), (Done{{10, {1, 2, 3}}, {11, {2}}})) << "ten minutes after the last";
     EXPECT_EQ(cycle(true), (Done{{10, {1}}}));
     // Once it does not stand in any more, at once.
-    EXPECT_EQ(cycle(false), (Done{{10, {1, 2, 3}}, {11, {2, 3}}}));
+    EXPECT_EQ(cycle(false), (Done{{10, {1, 2}}, {11, {2}}}));
 }
 
 TEST_F(PassPlanTest, WhoComesAnywayReadsWhatIsHalfDue) {
-    cycle(false);
-    for (int i = 1; i <= 6; ++i) cycle(false);
-    for (int i = 0; i < 6; ++i) EXPECT_EQ(cycle(true).size(), 1U) << i;
+    for (int i = 0; i <= 9; ++i) cycle(false);  // 3 at 0 and at 3
+    for (int i = 0; i < 6; ++i) EXPECT_EQ(cycle(true)[11], Numbers{}) << i;
     EXPECT_EQ(cycle(true)[11], (Numbers{2, 3})) << "7 of its 10 minutes";
 }
 
