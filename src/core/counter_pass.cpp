@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <limits>
 
 #include "pganalytics/core/row_format.hpp"
 
@@ -14,9 +13,10 @@ namespace {
 // pg_class, pg_namespace, pg_proc: rows written there are names that came, went or changed.
 constexpr uint32_t kNamingCatalogs[] = {1259, 2615, 1255};
 
-uint64_t unknown_key(StatisticsKind kind, uint32_t oid) {
-    return uint64_t{static_cast<uint8_t>(kind)} << 32 | oid;
-}
+// There is always room for so many. What is not written costs addresses only.
+constexpr size_t kLeastChanges = 4096;
+constexpr size_t kLeastBytes = size_t{1} << 20;
+constexpr size_t kLeastUnknown = 65536;
 
 bool is_naming_catalog(StatisticsKind kind, uint32_t oid) {
     return kind == StatisticsKind::kRelation &&
@@ -37,7 +37,7 @@ uint64_t sum_at(std::string_view counters, std::span<const size_t> offsets) {
 
 }  // namespace
 
-CounterPass::CounterPass(const SipKey& key, std::vector<PassRowset> rowsets, WrittenRows written)
+CounterPass::CounterPass(const FoldKey& key, std::vector<PassRowset> rowsets, WrittenRows written)
     : key_(key), rowsets_(std::move(rowsets)), written_(std::move(written)) {
     if (rowsets_.size() > kMaxRowsets) rowsets_.clear();
 }
@@ -115,8 +115,7 @@ void CounterPass::settle(Database& database) {
 void CounterPass::begin(int64_t now_us, int64_t interval_us, std::span<const uint32_t> databases) {
     now_us_ = now_us;
     interval_us_ = interval_us;
-    for (auto& changes : changes_) changes.clear();
-    copies_.clear();
+    make_room({wanted_.changes * 2, wanted_.bytes * 2, wanted_.unknown * 2});
     std::vector<uint32_t> wanted(databases.begin(), databases.end());
     std::sort(wanted.begin(), wanted.end());
     std::vector<std::unique_ptr<Database>> next;
@@ -136,26 +135,82 @@ void CounterPass::begin(int64_t now_us, int64_t interval_us, std::span<const uin
     last_ = nullptr;
 }
 
+// For another pass, of which nothing is noted yet.
+void CounterPass::make_room(const Room& room) {
+    changes_ = {};
+    unknown_ = {};
+    copies_ = {};
+    room_.changes = std::max(room.changes, kLeastChanges);
+    room_.bytes = std::max(room.bytes, kLeastBytes);
+    room_.unknown = std::clamp(room.unknown, kLeastUnknown, kMaxObjects);
+    changes_.reserve(room_.changes);
+    unknown_.reserve(room_.unknown);
+    copies_ = std::make_unique_for_overwrite<char[]>(room_.bytes);
+    copied_ = 0;
+    wanted_ = {};
+}
+
+bool CounterPass::is_short() const {
+    return wanted_.changes > room_.changes || wanted_.bytes > room_.bytes ||
+           std::min(wanted_.unknown, kMaxObjects) > room_.unknown;
+}
+
+void CounterPass::again() {
+    // A little more, because meanwhile there may be.
+    make_room({wanted_.changes + wanted_.changes / 4, wanted_.bytes + wanted_.bytes / 4,
+               wanted_.unknown + wanted_.unknown / 4});
+    for (const auto& database : databases_) database->written = 0;
+}
+
+void CounterPass::note_unknown(Database& database, uint64_t key) {
+    if (++wanted_.unknown <= room_.unknown) unknown_.push_back({&database, key});
+}
+
+void CounterPass::note_change(Database& database, const KnownObject& object, uint64_t hash,
+                              std::string_view counters) {
+    ++wanted_.changes;
+    wanted_.bytes += counters.size();
+    if (is_short()) return;
+    char* const copy = copies_.get() + copied_;
+    std::memcpy(copy, counters.data(), counters.size());
+    copied_ += counters.size();
+    const auto place = static_cast<uint32_t>(&object - database.objects.places().data());
+    changes_.push_back({&database, place, object.rowset, hash, {copy, counters.size()}});
+}
+
 void CounterPass::meet_in(Database& database, StatisticsKind kind, uint32_t oid,
                           std::string_view counters, std::optional<uint64_t>& hash, bool shared) {
     KnownObject* const object = database.objects.find(kind, oid);
     if (object == nullptr) {
         // All databases have the same shared ones, and no reading is needed to see that.
-        if (!shared && database.unknown.size() < kMaxObjects)
-            database.unknown.push_back(unknown_key(kind, oid));
+        if (!shared) note_unknown(database, unknown_key(kind, oid));
         return;
     }
     object->set(KnownObject::kMetNow);
     if (object->rowset >= rowsets_.size() || !database.groups[object->rowset].primed) return;
-    if (!hash) hash = siphash13(key_, counters);
+    if (!hash) hash = fold_hash(key_, counters);
     if (object->has(KnownObject::kOfTail) &&
-        object->hash == tail_hash(rowsets_[object->rowset], key_, counters)) {
-        object->hash = *hash;
+        object->hash() == tail_hash(rowsets_[object->rowset], key_, counters)) {
+        object->set_hash(*hash);
         object->clear(KnownObject::kOfTail);
     }
-    if (!object->has(KnownObject::kOfTail) && object->hash == *hash) return;
-    const auto place = static_cast<uint32_t>(object - database.objects.places().data());
-    changes_[object->rowset].push_back({&database, place, *hash, copies_.copy(counters)});
+    if (!object->has(KnownObject::kOfTail) && object->hash() == *hash) return;
+    note_change(database, *object, *hash, counters);
+}
+
+// Null: none of ours.
+CounterPass::Database* CounterPass::met(uint32_t datid) {
+    if (last_ == nullptr || last_->oid != datid) {
+        Database* const database = find(datid);
+        if (database == nullptr) return nullptr;
+        last_ = database;
+    }
+    return last_;
+}
+
+void CounterPass::expect(StatisticsKind kind, uint32_t datid, uint32_t oid) {
+    if (datid == 0) return;
+    if (const Database* const database = met(datid)) database->objects.prefetch(kind, oid);
 }
 
 void CounterPass::meet(StatisticsKind kind, uint32_t datid, uint32_t oid,
@@ -165,13 +220,10 @@ void CounterPass::meet(StatisticsKind kind, uint32_t datid, uint32_t oid,
         for (const auto& database : databases_) meet_in(*database, kind, oid, counters, hash, true);
         return;
     }
-    if (last_ == nullptr || last_->oid != datid) {
-        Database* const database = find(datid);
-        if (database == nullptr) return;
-        last_ = database;
-    }
-    if (is_naming_catalog(kind, oid)) last_->written += sum_at(counters, written_.offsets);
-    meet_in(*last_, kind, oid, counters, hash, false);
+    Database* const database = met(datid);
+    if (database == nullptr) return;
+    if (is_naming_catalog(kind, oid)) database->written += sum_at(counters, written_.offsets);
+    meet_in(*database, kind, oid, counters, hash, false);
 }
 
 void CounterPass::sweep(Database& database) {
@@ -191,21 +243,33 @@ void CounterPass::sweep(Database& database) {
     }
 }
 
+// Sorted, to each database what is its own.
+void CounterPass::give_out_unknown() {
+    std::sort(unknown_.begin(), unknown_.end(), [](const Unknown& a, const Unknown& b) {
+        return a.database != b.database ? a.database->oid < b.database->oid : a.key < b.key;
+    });
+    for (auto at = unknown_.begin(); at != unknown_.end();) {
+        Database* const database = at->database;
+        const auto last = std::find_if(
+            at, unknown_.end(), [&](const Unknown& one) { return one.database != database; });
+        database->unknown.reserve(static_cast<size_t>(last - at));
+        for (; at != last; ++at) database->unknown.push_back(at->key);
+    }
+    unknown_ = {};
+}
+
 void CounterPass::end() {
+    give_out_unknown();
     for (const auto& database : databases_) {
         sweep(*database);
-        std::sort(database->unknown.begin(), database->unknown.end());
         database->signs = has_signs(*database);
     }
-    for (auto& changes : changes_) {
-        std::sort(changes.begin(), changes.end(), [](const Change& a, const Change& b) {
-            if (a.database != b.database) return a.database->oid < b.database->oid;
-            const auto oid = [](const Change& c) {
-                return c.database->objects.places()[c.place].oid;
-            };
-            return oid(a) < oid(b);
-        });
-    }
+    const auto oid = [](const Change& c) { return c.database->objects.places()[c.place].oid; };
+    std::sort(changes_.begin(), changes_.end(), [&](const Change& a, const Change& b) {
+        if (a.rowset != b.rowset) return a.rowset < b.rowset;
+        if (a.database != b.database) return a.database->oid < b.database->oid;
+        return oid(a) < oid(b);
+    });
 }
 
 bool CounterPass::stands_in(uint32_t datid) const {
@@ -216,13 +280,9 @@ bool CounterPass::stands_in(uint32_t datid) const {
 
 std::vector<PassGroup> CounterPass::changed() const {
     std::vector<PassGroup> groups;
-    for (size_t i = 0; i < rowsets_.size(); ++i) {
-        const Database* last = nullptr;
-        for (const Change& change : changes_[i]) {
-            if (change.database != last)
-                groups.push_back({change.database->oid, rowsets_[i].number});
-            last = change.database;
-        }
+    for (const Change& change : changes_) {
+        const PassGroup group = {change.database->oid, rowsets_[change.rowset].number};
+        if (groups.empty() || groups.back() != group) groups.push_back(group);
     }
     return groups;
 }
@@ -233,19 +293,19 @@ void CounterPass::send(PassGroup group) {
     sent_rows_ = 0;
     sending_ = place_of(group.rowset).value_or(0);
     sending_datid_ = group.datid;
-    const auto& changes = changes_[sending_];
-    const auto first = std::lower_bound(
-        changes.begin(), changes.end(), group.datid,
-        [](const Change& change, uint32_t datid) { return change.database->oid < datid; });
-    next_change_ = static_cast<size_t>(first - changes.begin());
+    const auto first =
+        std::partition_point(changes_.begin(), changes_.end(), [&](const Change& change) {
+            if (change.rowset != sending_) return change.rowset < sending_;
+            return change.database->oid < group.datid;
+        });
+    next_change_ = static_cast<size_t>(first - changes_.begin());
 }
 
 std::string_view CounterPass::next_rows(size_t limit) {
-    const auto& changes = changes_[sending_];
     rows_.clear();
-    for (; next_change_ < changes.size() && rows_.size() < limit; ++next_change_) {
-        const Change& change = changes[next_change_];
-        if (change.database->oid != sending_datid_) break;
+    for (; next_change_ < changes_.size() && rows_.size() < limit; ++next_change_) {
+        const Change& change = changes_[next_change_];
+        if (change.rowset != sending_ || change.database->oid != sending_datid_) break;
         KnownObject& object = change.database->objects.places()[change.place];
         const std::string_view head = std::string_view(change.database->groups[sending_].heads)
                                           .substr(object.head_at, object.head_bytes);
@@ -253,91 +313,14 @@ std::string_view CounterPass::next_rows(size_t limit) {
         uint8_t length[kMaxVarintBytes];
         rows_.append(reinterpret_cast<const char*>(length), put_varint(length, body_.size()));
         rows_.append(body_);
-        object.hash = change.hash;
+        object.set_hash(change.hash);
         object.clear(KnownObject::kOfTail);
         ++sent_rows_;
     }
     return rows_;
 }
 
-// --- complete readings
-
-void CounterPass::begin_reading(PassGroup group) {
-    const auto place = place_of(group.rowset);
-    reads_ = place.has_value() && find(group.datid) != nullptr;
-    if (!reads_) return;
-    reading_ = group;
-    reading_place_ = *place;
-    reading_bad_ = false;
-    staged_.clear();
-    staged_heads_.clear();
-    // Whatever comes of it: what was handed over last is not known any more.
-    find(group.datid)->groups[*place].primed = false;
-}
-
-void CounterPass::add_rows(std::string_view rows) {
-    if (!reads_ || reading_bad_) return;
-    RowReader reader(rows);
-    for (std::string_view body; reader.next(body);) {
-        SplitRow row;
-        reading_bad_ = !split_row(rowsets_[reading_place_], key_, body, &row) ||
-                       row.head.size() > std::numeric_limits<uint16_t>::max() ||
-                       staged_.size() >= kMaxObjects;
-        if (reading_bad_) return;
-        staged_.push_back({row.oid, static_cast<uint32_t>(staged_heads_.size()),
-                           static_cast<uint16_t>(row.head.size()), row.tail});
-        staged_heads_.append(row.head);
-    }
-    reading_bad_ = !reader.ok();
-}
-
-// What was staged becomes the rowset's.
-void CounterPass::take_over(Database& database, size_t place) {
-    Group& group = database.groups[place];
-    size_t others = 0;
-    for (const KnownObject& object : database.objects.places())
-        others += object.is_there() && object.rowset != place ? 1 : 0;
-    ObjectTable next(others + staged_.size());
-    for (const KnownObject& object : database.objects.places()) {
-        if (!object.is_there() || object.rowset == place) continue;
-        next.at(object.kind(), object.oid) = object;
-    }
-    const StatisticsKind kind = rowsets_[place].kind;
-    uint64_t digest = staged_.size();
-    for (const Staged& row : staged_) {
-        const KnownObject* const before = database.objects.find(kind, row.oid);
-        KnownObject& object = next.at(kind, row.oid);
-        const bool met = (before != nullptr && before->has(KnownObject::kMet)) ||
-                         std::binary_search(database.unknown.begin(), database.unknown.end(),
-                                            unknown_key(kind, row.oid));
-        object.head_at = row.head_at;
-        object.head_bytes = row.head_bytes;
-        object.hash = row.tail;
-        object.rowset = static_cast<uint8_t>(place);
-        object.set(KnownObject::kOfTail);
-        if (met) object.set(KnownObject::kMet);
-        digest +=
-            siphash13(key_, std::string_view(staged_heads_).substr(row.head_at, row.head_bytes));
-    }
-    database.objects = std::move(next);
-    group.heads = staged_heads_;  // without spare room
-    group.news = group.news || digest != group.digest;
-    group.digest = digest;
-    group.objects = staged_.size();
-    group.written = database.written;
-    group.read = group.primed = true;
-}
-
-void CounterPass::end_reading(bool good, uint64_t rows) {
-    if (!reads_) return;
-    reads_ = false;
-    Database* const database = find(reading_.datid);
-    if (database != nullptr && good && !reading_bad_ && staged_.size() == rows &&
-        objects() + rows <= kMaxObjects)
-        take_over(*database, reading_place_);
-    staged_ = {};
-    staged_heads_ = {};
-}
+// --- what is known
 
 void CounterPass::forget(uint32_t datid) {
     if (Database* const database = find(datid))
@@ -345,8 +328,10 @@ void CounterPass::forget(uint32_t datid) {
 }
 
 void CounterPass::forget_all() {
-    for (auto& changes : changes_) changes.clear();
-    copies_.clear();
+    changes_ = {};
+    unknown_ = {};
+    copies_ = {};
+    copied_ = 0;
     databases_.clear();
     last_ = nullptr;
     reads_ = false;

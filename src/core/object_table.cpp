@@ -1,7 +1,6 @@
 // What a pass knows of a database (see the header).
 #include "pganalytics/core/object_table.hpp"
 
-#include <bit>
 #include <utility>
 
 namespace pganalytics {
@@ -12,20 +11,20 @@ constexpr uint64_t kSpread = 0x9e3779b97f4a7c15;
 }  // namespace
 
 // At most three quarters are taken.
-ObjectTable::ObjectTable(size_t objects)
-    : places_(std::bit_ceil(objects + objects / 3 + kLeastPlaces)) {}
+ObjectTable::ObjectTable(size_t objects) : places_(objects + objects / 3 + kLeastPlaces) {}
 
 size_t ObjectTable::start_of(StatisticsKind kind, uint32_t oid) const {
     const uint64_t mixed = (uint64_t{static_cast<uint8_t>(kind)} << 32 | oid) * kSpread;
-    return static_cast<size_t>(mixed >> 32) & (places_.size() - 1);
+    return static_cast<size_t>((mixed >> 32) * places_.size() >> 32);
 }
 
 // Where it is, or would be.
 KnownObject& ObjectTable::place_of(StatisticsKind kind, uint32_t oid) {
-    for (size_t i = start_of(kind, oid);; i = (i + 1) & (places_.size() - 1)) {
+    for (size_t i = start_of(kind, oid);;) {
         KnownObject& place = places_[i];
         if (!place.has(KnownObject::kUsed) || (place.oid == oid && place.kind() == kind))
             return place;
+        if (++i == places_.size()) i = 0;
     }
 }
 

@@ -72,7 +72,7 @@ bool has_null_in_head(const PassRowset& rowset, std::string_view bitmap) {
 
 }  // namespace
 
-bool split_row(const PassRowset& rowset, const SipKey& key, std::string_view body, SplitRow* out) {
+bool split_row(const PassRowset& rowset, const FoldKey& key, std::string_view body, SplitRow* out) {
     const size_t bitmap_bytes = null_bitmap_bytes(rowset.columns());
     ByteReader reader(body);
     const std::string_view bitmap = reader.raw(bitmap_bytes);
@@ -97,14 +97,14 @@ bool split_row(const PassRowset& rowset, const SipKey& key, std::string_view bod
     out->head = body.substr(bitmap_bytes, head_bytes);
     std::string tail(bitmap);
     tail.append(body.substr(bitmap_bytes + head_bytes));
-    out->tail = siphash13(key, tail);
+    out->tail = fold_hash(key, tail);
     return true;
 }
 
-uint64_t tail_hash(const PassRowset& rowset, const SipKey& key, std::string_view counters) {
+uint64_t tail_hash(const PassRowset& rowset, const FoldKey& key, std::string_view counters) {
     std::string tail(null_bitmap_bytes(rowset.columns()), '\0');
     append_tail(rowset, counters, &tail);
-    return siphash13(key, tail);
+    return fold_hash(key, tail);
 }
 
 void make_row(const PassRowset& rowset, std::string_view head, std::string_view counters,

@@ -4,13 +4,19 @@
 #include <algorithm>
 
 #include "pganalytics/core/catalog.hpp"
+#include "pganalytics/core/walk_order.hpp"
 #include "pganalytics/pg/compat.hpp"
 #include "pganalytics/pg/compat_relation_counters.hpp"
+#include "pganalytics/pg/log.hpp"
 #include "pganalytics/pg/transaction.hpp"
 
 namespace pganalytics::pg {
 
 namespace {
+
+// Of one pass: nothing is allocated while locks are held, so one that finds more to note than there
+// is room for is made again.
+constexpr int kWalks = 3;
 
 // Members of FunctionCounters, which are called otherwise in each major but stand in one order.
 struct FunctionCounter {
@@ -74,11 +80,46 @@ WrittenRows written_rows() {
     return written;
 }
 
-SipKey random_key() {
-    SipKey key = {};
-    static_cast<void>(pg_strong_random(key.data(), sizeof key));
-    return key;
+// What of the statistics is where; as long as the process.
+WalkOrder& walk_order() {
+    static WalkOrder* const order = std::make_unique<WalkOrder>().release();
+    return *order;
 }
+
+// Meets each entry some entries later, when what is known of it has come from memory. Plain data:
+// an ERROR may jump over it.
+class Walker {
+  public:
+    Walker(CounterPass& pass, WalkOrder& order) : pass_(pass), order_(order) {}
+
+    void pass(const void* entry, const void* body, size_t body_bytes) {
+        order_.pass(entry, body, body_bytes);
+    }
+    StatisticsEntry& room() { return entries_[taken_ % kDelay]; }
+    void take() {
+        const StatisticsEntry& entry = room();
+        pass_.expect(entry.kind, entry.database, entry.oid);
+        if (++taken_ >= kDelay) meet(room());
+    }
+    // Those that are left.
+    void finish() {
+        const size_t first = taken_ < kDelay ? 0 : taken_ - kDelay + 1;
+        for (size_t i = first; i < taken_; ++i) meet(entries_[i % kDelay]);
+    }
+
+  private:
+    static constexpr size_t kDelay = 8;
+
+    void meet(const StatisticsEntry& entry) {
+        pass_.meet(entry.kind, entry.database, entry.oid, {entry.counters, entry.size});
+    }
+
+    CounterPass& pass_;
+    WalkOrder& order_;
+    StatisticsEntry entries_[kDelay];
+    size_t taken_ = 0;
+};
+static_assert(std::is_trivially_destructible_v<Walker>);
 
 }  // namespace
 
@@ -90,21 +131,34 @@ CounterPass make_counter_pass() {
         const auto functions = pass_rowset("functions", StatisticsKind::kFunction);
         if (tables && indexes && functions) rowsets = {*tables, *indexes, *functions};
     }
-    return CounterPass(random_key(), std::move(rowsets), written_rows());
+    FoldKey key = {};
+    if (!pg_strong_random(key.data(), sizeof key)) {
+        // With a key that anybody knows changes could be hidden.
+        log_limited(LOG, "statistics pass", "no random numbers for a pass over the statistics", {},
+                    "Every database is visited instead.");
+        rowsets.clear();
+    }
+    return CounterPass(key, std::move(rowsets), written_rows());
 }
 
 bool walk_statistics(CounterPass& pass, FlatError& error) {
-    const bool good = try_postgres(
-        [&] {
-            // What of the statistics' memory is mapped now stays mapped.
-            CurrentResourceOwner = nullptr;
-            each_statistics_entry([&pass](const StatisticsEntry& entry) {
-                pass.meet(entry.kind, entry.database, entry.oid, {entry.counters, entry.size});
-            });
-        },
-        error);
-    if (!good) recover_from_error();
-    return good;
+    WalkOrder& order = walk_order();
+    for (int walk = 1;; ++walk) {
+        order.begin();
+        Walker walker(pass, order);
+        const bool good = try_postgres(
+            [&] {
+                // What of the statistics' memory is mapped now stays mapped.
+                CurrentResourceOwner = nullptr;
+                each_statistics_entry(walker);
+                walker.finish();
+            },
+            error);
+        if (!good) recover_from_error();
+        // What even then has no room comes in the next pass.
+        if (!good || !pass.is_short() || walk == kWalks) return good;
+        pass.again();
+    }
 }
 
 }  // namespace pganalytics::pg

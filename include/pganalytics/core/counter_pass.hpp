@@ -27,7 +27,6 @@
 #include <string_view>
 #include <vector>
 
-#include "pganalytics/core/byte_arena.hpp"
 #include "pganalytics/core/object_table.hpp"
 #include "pganalytics/core/pass_row.hpp"
 
@@ -41,6 +40,7 @@ struct WrittenRows {
 struct PassGroup {
     uint32_t datid = 0;
     uint16_t rowset = 0;  // its number
+    bool operator==(const PassGroup&) const = default;
 };
 
 class CounterPass {
@@ -52,15 +52,21 @@ class CounterPass {
     static constexpr int64_t kCompleteUs = int64_t{600} * 1000000;
 
     // No rowsets: nothing is ever primed. `key` has to be random.
-    CounterPass(const SipKey& key, std::vector<PassRowset> rowsets, WrittenRows written);
+    CounterPass(const FoldKey& key, std::vector<PassRowset> rowsets, WrittenRows written);
 
     bool covers(uint16_t rowset) const { return place_of(rowset).has_value(); }
     bool possible() const { return !rowsets_.empty(); }
 
     // --- a pass: begin(), meet() for each entry, end(). Databases not named are forgotten.
     void begin(int64_t now_us, int64_t interval_us, std::span<const uint32_t> databases);
-    // `datid` 0: of a relation that all databases share. Allocates nothing but memory for changes.
+    // `datid` 0: of a relation that all databases share. Allocates nothing.
     void meet(StatisticsKind kind, uint32_t datid, uint32_t oid, std::string_view counters);
+    // Asks the processor for what meet() will want in a moment.
+    void expect(StatisticsKind kind, uint32_t datid, uint32_t oid);
+    // Whether there was more to note than room for it. again() makes that room and begins the same
+    // pass anew; without it the rest comes with the next pass.
+    bool is_short() const;
+    void again();
     void end();
 
     // --- what came of it, until the next one
@@ -113,7 +119,8 @@ class CounterPass {
     };
     struct Change {
         Database* database;
-        uint32_t place;  // in its objects
+        uint32_t place;   // in its objects
+        uint32_t rowset;  // its place
         uint64_t hash;
         std::string_view counters;
     };
@@ -124,9 +131,29 @@ class CounterPass {
         uint64_t tail;
     };
 
+    struct Unknown {
+        Database* database;
+        uint64_t key;
+    };
+    // What a pass can note, or wanted to.
+    struct Room {
+        size_t changes = 0;
+        size_t bytes = 0;  // of their counters
+        size_t unknown = 0;
+    };
+
+    static uint64_t unknown_key(StatisticsKind kind, uint32_t oid) {
+        return uint64_t{static_cast<uint8_t>(kind)} << 32 | oid;
+    }
     std::optional<size_t> place_of(uint16_t rowset) const;
     Database* find(uint32_t datid);
     const Database* find(uint32_t datid) const;
+    Database* met(uint32_t datid);
+    void make_room(const Room& room);
+    void note_unknown(Database& database, uint64_t key);
+    void note_change(Database& database, const KnownObject& object, uint64_t hash,
+                     std::string_view counters);
+    void give_out_unknown();
     void settle(Database& database);
     static void ignore_unknown(Database& database);
     void meet_in(Database& database, StatisticsKind kind, uint32_t oid, std::string_view counters,
@@ -136,7 +163,7 @@ class CounterPass {
     bool has_signs(const Database& database) const;
     void take_over(Database& database, size_t place);
 
-    SipKey key_;
+    FoldKey key_;
     std::vector<PassRowset> rowsets_;
     WrittenRows written_;
     std::vector<std::unique_ptr<Database>> databases_;  // by OID
@@ -145,8 +172,12 @@ class CounterPass {
     // of the last pass
     int64_t now_us_ = 0;
     int64_t interval_us_ = 0;
-    std::array<std::vector<Change>, kMaxRowsets> changes_;
-    ByteArena copies_;
+    Room room_;
+    Room wanted_;
+    std::vector<Change> changes_;  // by rowset, database and object
+    std::vector<Unknown> unknown_;
+    std::unique_ptr<char[]> copies_;
+    size_t copied_ = 0;
 
     // under way
     size_t sending_ = 0;  // rowset

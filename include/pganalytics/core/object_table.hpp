@@ -1,7 +1,9 @@
 // The relations and functions of one database that a pass knows, by kind and OID: an
-// open-addressing table of 24 bytes an entry. Runs in the collector.
+// open-addressing table of 20 bytes an entry, a third more of them than
+// objects. Runs in the collector.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <vector>
 
@@ -23,11 +25,16 @@ struct KnownObject {
 
     uint32_t oid = 0;
     uint32_t head_at = 0;  // in the rowset's heads
-    uint64_t hash = 0;     // of the counters handed over last
+    std::array<uint32_t, 2> hash_halves = {};
     uint16_t head_bytes = 0;
     uint8_t rowset = kInNone;
     uint8_t flags = 0;
 
+    // Of the counters handed over last. In halves: it would make each entry four bytes longer.
+    uint64_t hash() const { return uint64_t{hash_halves[1]} << 32 | hash_halves[0]; }
+    void set_hash(uint64_t hash) {
+        hash_halves = {static_cast<uint32_t>(hash), static_cast<uint32_t>(hash >> 32)};
+    }
     StatisticsKind kind() const {
         return (flags & kFunction) != 0 ? StatisticsKind::kFunction : StatisticsKind::kRelation;
     }
@@ -43,6 +50,10 @@ class ObjectTable {
 
     // Null: not there.
     KnownObject* find(StatisticsKind kind, uint32_t oid);
+    // Asks the processor for what find() will want in a moment.
+    void prefetch(StatisticsKind kind, uint32_t oid) const {
+        __builtin_prefetch(&places_[start_of(kind, oid)], 1);
+    }
     // Its place, made where there is none; may move all others.
     KnownObject& at(StatisticsKind kind, uint32_t oid);
 

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "pganalytics/core/column_type.hpp"
-#include "pganalytics/core/siphash.hpp"
+#include "pganalytics/core/fold_hash.hpp"
 
 namespace pganalytics {
 
@@ -46,10 +46,10 @@ struct SplitRow {
 };
 
 // False where the row is malformed, or one of the head's values is null.
-bool split_row(const PassRowset& rowset, const SipKey& key, std::string_view body, SplitRow* out);
+bool split_row(const PassRowset& rowset, const FoldKey& key, std::string_view body, SplitRow* out);
 
 // The same hash, of counters as they stand in shared memory.
-uint64_t tail_hash(const PassRowset& rowset, const SipKey& key, std::string_view counters);
+uint64_t tail_hash(const PassRowset& rowset, const FoldKey& key, std::string_view counters);
 
 // The row's body in place of what is in `out`.
 void make_row(const PassRowset& rowset, std::string_view head, std::string_view counters,

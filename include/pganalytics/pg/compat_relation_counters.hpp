@@ -22,6 +22,15 @@ namespace pganalytics::pg {
 
 using RelationCounters = PgStat_StatTabEntry;
 
+// An entry of the shared statistics, copied.
+struct StatisticsEntry {
+    StatisticsKind kind;
+    Oid database;  // InvalidOid: all share it
+    Oid oid;
+    size_t size;
+    alignas(8) char counters[sizeof(RelationCounters)];
+};
+
 // A member of RelationCounters, 64 bits wide, and the expression that has the same value in SQL.
 // As a time it is null where 0.
 struct RelationCounter {
@@ -136,23 +145,14 @@ inline void prefetch_relation_counters(Oid database, Oid relation) {
 
 using FunctionCounters = PgStat_StatFuncEntry;
 
-// An entry of the shared statistics, copied.
-struct StatisticsEntry {
-    StatisticsKind kind;
-    Oid database;  // InvalidOid: all share it
-    Oid oid;
-    const char* counters;
-    size_t size;
-};
-
 inline bool is_wanted(const PgStatShared_HashEntry& entry) {
     return !entry.dropped &&
            (entry.key.kind == PGSTAT_KIND_RELATION || entry.key.kind == PGSTAT_KIND_FUNCTION);
 }
 
 template <class Shared>
-void copy_counters(const PgStatShared_HashEntry& hashed, Shared* shared, StatisticsEntry* entry,
-                   void* copy) {
+void copy_counters(const PgStatShared_HashEntry& hashed, Shared* shared, StatisticsEntry* entry) {
+    static_assert(sizeof shared->stats <= sizeof entry->counters);
     entry->database = hashed.key.dboid;
 #if PG_VERSION_NUM >= 180000
     entry->oid = static_cast<Oid>(hashed.key.objid);
@@ -160,32 +160,31 @@ void copy_counters(const PgStatShared_HashEntry& hashed, Shared* shared, Statist
     entry->oid = hashed.key.objoid;
 #endif
     entry->size = sizeof shared->stats;
-    entry->counters = static_cast<const char*>(copy);
     LWLockAcquire(&shared->header.lock, LW_SHARED);
-    std::memcpy(copy, &shared->stats, sizeof shared->stats);
+    std::memcpy(entry->counters, &shared->stats, sizeof shared->stats);
     LWLockRelease(&shared->header.lock);
 }
 
-// All entries of relations and functions, each as of its own moment. `take` runs while a 128th of
-// the hash is locked, shared: it calls nothing of PostgreSQL.
-template <class Take>
-void each_statistics_entry(Take&& take) {
+// All entries of relations and functions, each as of its own moment. `walker` is asked for room()
+// for each, then told to take() it, while a 128th of the hash is locked, shared: it calls nothing
+// of PostgreSQL and allocates nothing.
+template <class Walker>
+void each_statistics_entry(Walker& walker) {
     dshash_seq_status scan;
     dshash_seq_init(&scan, pgStatLocal.shared_hash, false);
     while (const auto* hashed = static_cast<PgStatShared_HashEntry*>(dshash_seq_next(&scan))) {
         if (!is_wanted(*hashed)) continue;
-        StatisticsEntry entry;
-        RelationCounters relation;
-        FunctionCounters function;
         void* const shared = dsa_get_address(pgStatLocal.dsa, hashed->body);
+        walker.pass(hashed, shared, sizeof(PgStatShared_Relation));
+        StatisticsEntry& entry = walker.room();
         if (hashed->key.kind == PGSTAT_KIND_RELATION) {
             entry.kind = StatisticsKind::kRelation;
-            copy_counters(*hashed, static_cast<PgStatShared_Relation*>(shared), &entry, &relation);
+            copy_counters(*hashed, static_cast<PgStatShared_Relation*>(shared), &entry);
         } else {
             entry.kind = StatisticsKind::kFunction;
-            copy_counters(*hashed, static_cast<PgStatShared_Function*>(shared), &entry, &function);
+            copy_counters(*hashed, static_cast<PgStatShared_Function*>(shared), &entry);
         }
-        take(entry);
+        walker.take();
     }
     dshash_seq_term(&scan);
 }
@@ -201,15 +200,8 @@ inline void prefetch_relation_counters(Oid, Oid) {}
 struct FunctionCounters {
     int64_t counters[3];
 };
-struct StatisticsEntry {
-    StatisticsKind kind;
-    Oid database;
-    Oid oid;
-    const char* counters;
-    size_t size;
-};
-template <class Take>
-void each_statistics_entry(Take&&) {}
+template <class Walker>
+void each_statistics_entry(Walker&) {}
 
 #endif
 
