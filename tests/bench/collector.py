@@ -1,6 +1,10 @@
 """What watching a server costs it: CPU of the collector worker, of its visitors and of its program,
 rows, bytes and memory of full and of sparse cycles.
 
+Full is what a cycle costs at worst once the rowsets that wait their turn do so: the first one of a
+new run of the program, which reads and sends all others whole, or one in which the server's tables,
+indexes and functions are sent whole again, as they are each hour (here because the hub asks).
+
 The watched server and the hub are two servers, so that the hub's work is in no figure here. Bytes
 and rows are those the hub wrote into its ledger.
 """
@@ -49,13 +53,19 @@ class Figures(NamedTuple):
     tables: int
     relations: int
     databases: int
-    full: Cycle
+    first: Cycle  # of a new run of the program
+    turns: Cycle  # after it: the dearest of those in which rowsets that waited take their turn
+    whole: Cycle  # rowsets sent whole again, scheduled
     sparse: Cycle  # asked for: every rowset read, also those whose period is minutes
     scheduled: Cycle  # as the collector plans it
     phases: list[Phase]
     memory_full: accounting.Peak
     memory_sparse: accounting.Peak
     idle_ms_per_s: float
+
+    @property
+    def full(self) -> Cycle:
+        return max(self.first, self.whole, key=lambda cycle: cycle.cpu_ms)
 
 
 class Watched:
@@ -145,7 +155,7 @@ class Watched:
 
     def restart_program(self) -> None:
         """A new run of the program knows nothing of what was sent, so its first cycle, which comes
-        at once, is full."""
+        at once, is whole, but for the rowsets that wait their turn."""
         pushes = self.ledger()[0]
         before = self.program
         os.kill(before, signal.SIGKILL)
@@ -233,10 +243,13 @@ def measure(server: Server, hub: Hub, count: int, repeats: int) -> Figures:
 
 def _measure(watched: Watched, repeats: int) -> Figures:
     watched.push_now()  # the first one makes the hub's tables
-    full: list[Cycle] = []
+    first: list[Cycle] = []
     for _ in range(repeats):
-        with watched.measured(full):
+        with watched.measured(first):
             watched.restart_program()
+    turns = _turns(watched)
+    watched.push_now()  # whatever has not had its turn
+    whole = [_whole(watched) for _ in range(3)]
     sparse: list[Cycle] = []
     for _ in range(repeats):
         watched.use_tables()
@@ -260,7 +273,9 @@ def _measure(watched: Watched, repeats: int) -> Figures:
         tables=watched.count,
         relations=_value(watched.user, "SELECT count(*) FROM pg_class"),
         databases=_value(watched.user, "SELECT count(*) FROM pg_database WHERE NOT datistemplate"),
-        full=_middle(full),
+        first=_middle(first),
+        turns=turns,
+        whole=_middle(whole),
         sparse=_middle(sparse),
         scheduled=_middle(_scheduled(watched, repeats)),
         phases=phases,
@@ -270,23 +285,56 @@ def _measure(watched: Watched, repeats: int) -> Figures:
     )
 
 
+def _next_push(watched: Watched, interval: int) -> None:
+    pushes = watched.ledger()[0]
+    wait_until(lambda: watched.ledger()[0] > pushes, 4 * interval, "the next cycle's push")
+    wait_until(watched.whole, 40, "the rest of the cycle is stored")
+    watched.quiet()
+
+
 def _scheduled(watched: Watched, cycles: int, interval: int = 5) -> list[Cycle]:
     """Cycles as they come by themselves, 5 % of the tables used between each two."""
     watched.server.set({"pganalytics.collect_interval": f"{interval}s"})
-
-    def next_push() -> None:
-        pushes = watched.ledger()[0]
-        wait_until(lambda: watched.ledger()[0] > pushes, 4 * interval, "the next cycle's push")
-        watched.quiet()
-
     measured: list[Cycle] = []
-    next_push()
+    _next_push(watched, interval)
     for _ in range(cycles):
         watched.use_tables()
         with watched.measured(measured):
-            next_push()
+            _next_push(watched, interval)
     watched.server.set({"pganalytics.collect_interval": "1h"})
     return measured
+
+
+def _turns(watched: Watched, cycles: int = 12, interval: int = 4) -> Cycle:
+    """The dearest of the cycles after the first one of a new run."""
+    watched.server.set({"pganalytics.collect_interval": f"{interval}s"})
+    watched.restart_program()
+    measured: list[Cycle] = []
+    for _ in range(cycles):
+        with watched.measured(measured):
+            _next_push(watched, interval)
+    watched.server.set({"pganalytics.collect_interval": "1h"})
+    return max(measured, key=lambda cycle: cycle.cpu_ms)
+
+
+def _whole(watched: Watched, interval: int = 4) -> Cycle:
+    """The dearest of the cycles after the hub asked for everything whole: that in which tables,
+    indexes and functions are read completely and sent so."""
+    watched.server.set({"pganalytics.collect_interval": f"{interval}s"})
+    _next_push(watched, interval)
+    measured: list[Cycle] = []
+    for _ in range(4):
+        # Its answer to a push says so, unless something came whole with that.
+        watched.hub_session.execute(
+            "UPDATE pganalytics.collectors SET last_full_at = NULL WHERE name = %s", (watched.server.name,)
+        )
+        with watched.measured(measured):
+            _next_push(watched, interval)
+    watched.server.set({"pganalytics.collect_interval": "1h"})
+    dearest = max(measured, key=lambda cycle: cycle.cpu_ms)
+    if dearest.rows < 3 * watched.count:
+        raise RuntimeError(f"nothing was sent whole: {measured}")
+    return dearest
 
 
 def _phases(session: "psycopg.Connection[Any]") -> list[Phase]:

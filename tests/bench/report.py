@@ -54,7 +54,9 @@ class Report:
             f" ({figures.relations:,} relations in the largest of {figures.databases} databases)"
         )
         kinds = {
-            "full": figures.full,
+            "first of a new run": figures.first,
+            "after it, the dearest": figures.turns,
+            "whole again": figures.whole,
             "sparse, asked for": figures.sparse,
             "sparse, scheduled": figures.scheduled,
         }
@@ -79,10 +81,12 @@ class Report:
             rows,
         )
         print(
+            "  First: all rowsets but those that wait their turn, which they take in the cycles after it. Whole"
+            " again: tables, indexes and functions.\n"
             f"  Sparse: {collector.PERCENT} % of the tables used in between. Asked for: every rowset is"
             " read; scheduled: those that are due (relations: every 10 min)."
         )
-        for name, peak in (("full", figures.memory_full), ("sparse", figures.memory_sparse)):
+        for name, peak in (("first", figures.memory_full), ("sparse", figures.memory_sparse)):
             print(f"  Private memory, {name} cycle: {_peak(peak)}")
         print(f"  Between cycles: {figures.idle_ms_per_s:.2f} ms of CPU a second")
         top = ", ".join(f"{p.rowset} {p.ms:.0f} ms ({p.rows:,} rows)" for p in figures.phases[:4])
@@ -189,10 +193,12 @@ class Report:
         rows = []
         if figures and figures.tables == 10_000:
             rows += [
-                self.goal("full cycle, 10,000 tables, CPU", figures.full.cpu_ms, 250, "ms"),
-                self.goal("sparse cycle, CPU", figures.scheduled.cpu_ms, 120, "ms"),
+                self.goal("full cycle (first or whole again), 10,000 tables, CPU", figures.full.cpu_ms, 250, "ms"),
+                self.goal("the same, the next goal", figures.full.cpu_ms, 200, "ms"),
+                self.goal("sparse cycle, CPU", figures.scheduled.cpu_ms, 60, "ms"),
                 self.goal("sparse cycle, gzipped", figures.scheduled.bytes_gzip / KB, 35, "kB"),
-                self.goal("private memory, full cycle", figures.memory_full.total_kb / MB, 48, "MB"),
+                self.goal("private memory, first cycle", figures.memory_full.total_kb / MB, 48, "MB"),
+                self.goal("the same, the next goal", figures.memory_full.total_kb / MB, 40, "MB"),
             ]
         if hub:
             rows += [
