@@ -26,8 +26,10 @@ include make/common.mk
 objects := $(BUILD)/library-$(pg_major)
 shared_library := $(objects)/pganalytics.so
 
-sources := $(wildcard src/pg/*.cpp src/core/*.cpp)
+sources := $(wildcard src/pg/*.cpp)
 library_objects := $(patsubst src/%.cpp,$(objects)/%.o,$(sources))
+# The core knows no server: compiled once for all majors, with no flag of a server's own.
+core_objects := $(patsubst src/%.cpp,$(BUILD)/library/%.o,$(wildcard src/core/*.cpp))
 
 # Server headers by -isystem: their warnings are not ours.
 library_cppflags := -Iinclude -isystem $(includedir_server) \
@@ -41,6 +43,10 @@ endif
 library_cxxflags := $(filter-out -W%,$(CXXFLAGS)) -std=c++20 -fPIC -fvisibility=hidden \
     -fvisibility-inlines-hidden -fstack-protector-strong $(WARNINGS) $(CXX_QUIRKS) -Wno-register $(PREFIX_MAP) \
     $(EXTRA_CXXFLAGS)
+given_cxxflags := $(if $(filter-out file default undefined,$(origin CXXFLAGS)),$(CXXFLAGS))
+core_cxxflags := -O2 -g -D_FORTIFY_SOURCE=2 -fno-strict-aliasing -fwrapv $(filter-out -W%,$(given_cxxflags)) -std=c++20 -fPIC \
+    -fvisibility=hidden -fvisibility-inlines-hidden -fstack-protector-strong $(WARNINGS) $(CXX_QUIRKS) \
+    $(PREFIX_MAP) $(EXTRA_CXXFLAGS)
 comma := ,
 # Exported is what src/pg/exports.map names; make lint holds it against the SQL script.
 library_ldflags := $(LDFLAGS) $(LDFLAGS_SL) -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack \
@@ -55,12 +61,19 @@ endif
 $(objects)/flags: FORCE
 	$(call record_flags,$(CXX) $(library_cppflags) $(library_cxxflags))
 
+$(BUILD)/library/flags: FORCE
+	$(call record_flags,$(CXX) $(core_cxxflags))
+
+$(core_objects): $(BUILD)/library/%.o: src/%.cpp $(BUILD)/library/flags
+	@mkdir -p $(@D)
+	$(call step,c++ $@)$(CCACHE) $(CXX) -Iinclude $(core_cxxflags) -MMD -MP -c -o $@ $<
+
 $(library_objects): $(objects)/%.o: src/%.cpp $(objects)/flags
 	@mkdir -p $(@D)
 	$(call step,c++ $@)$(CCACHE) $(CXX) $(library_cppflags) $(library_cxxflags) -MMD -MP -c -o $@ $<
 
-$(shared_library): $(library_objects) $(wildcard src/pg/exports.map)
-	$(call step,link $@)$(CC) -shared -o $@ $(library_objects) $(library_ldflags) $(SHLIB_LINK)
+$(shared_library): $(library_objects) $(core_objects) $(wildcard src/pg/exports.map)
+	$(call step,link $@)$(CC) -shared -o $@ $(library_objects) $(core_objects) $(library_ldflags) $(SHLIB_LINK)
 
 install: install-library
 install-library: all installdirs
@@ -76,6 +89,6 @@ uninstall: uninstall-library
 uninstall-library:
 	rm -f '$(DESTDIR)$(pkglibdir)/pganalytics.so'
 
--include $(library_objects:.o=.d)
+-include $(library_objects:.o=.d) $(core_objects:.o=.d)
 
 .PHONY: install-library installdirs-library uninstall-library

@@ -1,5 +1,5 @@
 # Lint: what can be said about the code without running it. The compiled parts are here (every source
-# by clang, each header that no source includes first alone by both compilers, nothing but their
+# and header by clang, each header that no source includes first alone by gcc, nothing but their
 # opinion kept), the rest in tools/lint.
 
 CLANGXX ?= $(firstword $(shell command -v clang++-14 clang++ 2>/dev/null) clang++)
@@ -8,16 +8,24 @@ lint_sources := $(patsubst src/%.cpp,%,$(wildcard src/*/*.cpp))
 lint_headers := $(filter-out $(lint_sources),\
     $(patsubst include/pganalytics/%.hpp,%,$(wildcard include/pganalytics/*/*.hpp)))
 lint_header_files := $(lint_headers:%=$(lint_dir)/stub/%.cpp)
-lint_flags = -std=c++20 -fsyntax-only -Iinclude $(WARNINGS) -Werror -Wno-register -pthread \
-    $(if $(filter pg/%,$*),-isystem '$(shell $(PG_CONFIG) --includedir-server)' -D_GNU_SOURCE \
+lint_language = -std=c++20 -Iinclude $(WARNINGS) -Werror -Wno-register -pthread \
+    $(if $(filter pg,$(firstword $(subst /, ,$*))),-isystem '$(shell $(PG_CONFIG) --includedir-server)' -D_GNU_SOURCE \
         '-DPGANALYTICS_BINDIR=""' '-DPGDLLEXPORT=__attribute__((visibility("default")))')
-look = $(call step,$(1) $*)$(2) $(lint_flags) -MMD -MP -MF $@.d -MT $@ $< && touch $@
+lint_flags = $(lint_language) -fsyntax-only
+look = $(call step,$(1) $*)$(2) $(lint_flags) $(3) -MMD -MP -MF $@.d -MT $@ $< && touch $@
+# What clang would read again for each source. gcc builds the same sources without it, so an include
+# that is missing still shows.
+lint_prefixes := $(foreach name,common pg serve,$(lint_dir)/prefix/$(name)/prefix.pch)
+lint_prefix = $(lint_dir)/prefix/$(or $(filter pg serve,$(firstword $(subst /, ,$*))),common)/prefix.pch
 
 ## make lint            format, layers, warnings of both compilers, symbols, hardening, sizes
 lint: lint-headers lint-clang all
 	@tools/lint
 
-lint-headers: $(lint_headers:%=$(lint_dir)/header-gcc/%) $(lint_headers:%=$(lint_dir)/header-clang/%)
+# That a header stands alone gcc says, one by one; what clang has to say of them it says of all of a
+# layer at once.
+lint_header_layers := $(sort $(foreach header,$(lint_headers),$(firstword $(subst /, ,$(header)))))
+lint-headers: $(lint_headers:%=$(lint_dir)/header-gcc/%) $(lint_header_layers:%=$(lint_dir)/header-clang/%)
 
 lint-clang: $(lint_sources:%=$(lint_dir)/source-clang/%)
 
@@ -28,14 +36,22 @@ $(lint_dir)/header-gcc/%: $(lint_dir)/stub/%.cpp
 	@mkdir -p $(@D)
 	$(call look,gcc header,$(CXX))
 
+$(lint_header_layers:%=$(lint_dir)/stub/%.cpp): $(lint_dir)/stub/%.cpp:
+	@mkdir -p $(@D); printf '#include "pganalytics/%s.hpp"\n' $(filter $*/%,$(lint_headers)) > $@
+
 $(lint_dir)/header-clang/%: $(lint_dir)/stub/%.cpp
 	@mkdir -p $(@D)
-	$(call look,clang header,$(CLANGXX))
+	$(call look,clang headers,$(CLANGXX))
 
-$(lint_dir)/source-clang/%: src/%.cpp
+# (system headers too: clang refuses what was made from others)
+$(lint_prefixes): $(lint_dir)/prefix/%/prefix.pch: make/prefix/%.hpp
 	@mkdir -p $(@D)
-	$(call look,clang,$(CLANGXX))
+	$(call step,clang prefix $*)$(CLANGXX) $(lint_language) -x c++-header -MD -MP -MF $@.d -MT $@ -o $@ $<
 
--include $(wildcard $(lint_dir)/*/*/*.d)
+$(lint_dir)/source-clang/%: src/%.cpp $(lint_prefixes)
+	@mkdir -p $(@D)
+	$(call look,clang,$(CLANGXX),-include-pch $(lint_prefix))
+
+-include $(wildcard $(lint_dir)/*/*.d $(lint_dir)/*/*/*.d)
 
 .PHONY: lint lint-headers lint-clang
