@@ -1,31 +1,23 @@
-// gzip: the frame around deflate.hpp's output, and inflating by zlib (see the header).
+// gzip: the frame around deflate.hpp's output and inflate.hpp's input (see the header).
 #include "pganalytics/net/gzip.hpp"
 
 #include <isa-l/crc.h>
-#include <zlib.h>
+#include <isa-l/igzip_lib.h>
 
 #include <algorithm>
 #include <array>
 #include <bit>
 #include <cstring>
-#include <new>
+
+#include "pganalytics/net/inflate.hpp"
 
 namespace pganalytics::net {
 
 namespace {
 
-constexpr int kWindowBits = 15;
-constexpr int kGzipFormat = 16;  // added to the window bits
 // RFC 1952: magic, deflate, no flags, no time, no hint, Unix.
 constexpr std::string_view kGzipHeader("\x1f\x8b\x08\0\0\0\0\0\0\x03", 10);
-constexpr size_t kPiece = 64 * 1024;
-// zlib counts in 32 bits.
-constexpr size_t kMostAtOnce = size_t{1} << 30;
-
-Bytef* zlib_bytes(std::string_view bytes) {
-    // zlib's input pointer is not const but never written through.
-    return reinterpret_cast<Bytef*>(const_cast<char*>(bytes.data()));
-}
+constexpr size_t kPiece = 64 * 1024;  // of an output whose size nothing says
 
 }  // namespace
 
@@ -95,12 +87,82 @@ std::string gzip(std::string_view bytes, Packing packing) {
 
 namespace {
 
-struct InflateStream {
-    z_stream stream{};
-    ~InflateStream() { inflateEnd(&stream); }
+Inflated problem(InflateProblem kind) { return Inflated{kind, {}}; }
+
+// The bytes of a frame around deflated data; failed for good after the first read past the end.
+class FrameReader {
+  public:
+    explicit FrameReader(std::string_view bytes) : all_(bytes), rest_(bytes) {}
+
+    std::string_view take(size_t count) {
+        if (count > rest_.size()) cut_ = true;
+        const std::string_view taken = cut_ ? std::string_view{} : rest_.substr(0, count);
+        rest_.remove_prefix(taken.size());
+        return taken;
+    }
+    uint32_t little_endian(size_t bytes) {
+        uint32_t number = 0;
+        unsigned shift = 0;
+        for (const char byte : take(bytes)) {
+            number |= uint32_t{static_cast<unsigned char>(byte)} << shift;
+            shift += 8;
+        }
+        return number;
+    }
+    uint32_t big_endian(size_t bytes) {
+        uint32_t number = 0;
+        for (const char byte : take(bytes)) number = number << 8 | static_cast<unsigned char>(byte);
+        return number;
+    }
+    void skip_text() { take(std::min(rest_.find('\0'), rest_.size()) + 1); }
+    std::string_view taken() const { return all_.substr(0, all_.size() - rest_.size()); }
+    std::string_view& rest() { return rest_; }
+    bool cut() const { return cut_; }
+
+  private:
+    std::string_view all_;
+    std::string_view rest_;
+    bool cut_ = false;
 };
 
-Inflated problem(InflateProblem kind) { return Inflated{kind, {}}; }
+uint32_t crc_of(std::string_view bytes) {
+    return crc32_gzip_refl(0, reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size());
+}
+
+// What is wrong with a header so far: `right`, unless it ended before that could be seen.
+InflateProblem judge(const FrameReader& reader, bool right) {
+    if (reader.cut()) return InflateProblem::kTruncated;
+    return right ? InflateProblem::kNone : InflateProblem::kMalformed;
+}
+
+// RFC 1952.
+InflateProblem read_gzip_header(FrameReader& reader) {
+    constexpr uint32_t kHeaderChecksum = 2;
+    constexpr uint32_t kExtra = 4;
+    constexpr uint32_t kName = 8;
+    constexpr uint32_t kComment = 16;
+    constexpr uint32_t kReserved = 0xe0;
+    for (const unsigned expected : {0x1fU, 0x8bU, 8U}) {
+        const uint32_t byte = reader.little_endian(1);
+        if (const auto wrong = judge(reader, byte == expected); wrong != InflateProblem::kNone)
+            return wrong;
+    }
+    const uint32_t flags = reader.little_endian(1);
+    if ((flags & kReserved) != 0) return InflateProblem::kMalformed;
+    reader.take(6);  // time, hint, system
+    if ((flags & kExtra) != 0) reader.take(reader.little_endian(2));
+    if ((flags & kName) != 0) reader.skip_text();
+    if ((flags & kComment) != 0) reader.skip_text();
+    if ((flags & kHeaderChecksum) == 0) return judge(reader, true);
+    const uint32_t checksum = crc_of(reader.taken()) & 0xffff;
+    return judge(reader, reader.little_endian(2) == checksum);
+}
+
+// RFC 1950: deflate with a window of 32 KB at most, no preset dictionary.
+InflateProblem read_zlib_header(FrameReader& reader) {
+    const uint32_t header = reader.big_endian(2);
+    return judge(reader, header % 31 == 0 && (header & 0x8f00) == 0x0800 && (header & 0x20) == 0);
+}
 
 // How much it probably becomes: what the end of a gzip member claims, within what is possible.
 size_t claimed_size(std::string_view bytes, size_t limit) {
@@ -111,34 +173,18 @@ size_t claimed_size(std::string_view bytes, size_t limit) {
     return std::min({size_t{claimed}, limit, bytes.size() * kHighestRatio});
 }
 
-// Inflates all of `bytes`, the end of which must be the end of the member.
-Inflated run(z_stream& stream, std::string_view bytes, size_t limit) {
-    Inflated result;
-    result.bytes.reserve(claimed_size(bytes, limit));
-    unsigned char piece[kPiece];
-    int code = Z_OK;
-    while (code != Z_STREAM_END) {
-        if (stream.avail_in == 0 && !bytes.empty()) {
-            const std::string_view part = bytes.substr(0, kMostAtOnce);
-            stream.next_in = zlib_bytes(part);
-            stream.avail_in = static_cast<uInt>(part.size());
-            bytes.remove_prefix(part.size());
-        }
-        stream.next_out = piece;
-        // One byte more than allowed is enough to know.
-        stream.avail_out =
-            static_cast<uInt>(std::min(sizeof piece, limit - result.bytes.size() + 1));
-        const uInt room = stream.avail_out;
-        code = inflate(&stream, Z_NO_FLUSH);
-        if (code == Z_MEM_ERROR) throw std::bad_alloc();
-        if (code == Z_BUF_ERROR) return problem(InflateProblem::kTruncated);
-        if (code != Z_OK && code != Z_STREAM_END) return problem(InflateProblem::kMalformed);
-        const size_t count = room - stream.avail_out;
-        if (count > limit - result.bytes.size()) return problem(InflateProblem::kTooLarge);
-        result.bytes.append(reinterpret_cast<const char*>(piece), count);
+InflateProblem problem_of(InflateEnd end) {
+    switch (end) {
+        case InflateEnd::kDone:
+            return InflateProblem::kNone;
+        case InflateEnd::kTooLarge:
+            return InflateProblem::kTooLarge;
+        case InflateEnd::kMalformed:
+            return InflateProblem::kMalformed;
+        case InflateEnd::kTruncated:
+            return InflateProblem::kTruncated;
     }
-    if (stream.avail_in > 0 || !bytes.empty()) return problem(InflateProblem::kTrailing);
-    return result;
+    return InflateProblem::kMalformed;
 }
 
 }  // namespace
@@ -147,12 +193,25 @@ Inflated inflate_gzip(std::string_view bytes, size_t limit, bool accept_zlib) {
     constexpr auto kGzipFirstByte = '\x1f';
     if (bytes.empty()) return problem(InflateProblem::kTruncated);
     const bool zlib_form = accept_zlib && bytes.front() != kGzipFirstByte;
-    InflateStream inflater;
-    if (inflateInit2(&inflater.stream, zlib_form ? kWindowBits : kWindowBits + kGzipFormat) !=
-        Z_OK) {
-        throw std::bad_alloc();
+    FrameReader reader(bytes);
+    InflateProblem found = zlib_form ? read_zlib_header(reader) : read_gzip_header(reader);
+    if (found != InflateProblem::kNone) return problem(found);
+    Inflated result;
+    found = problem_of(inflate_raw(reader.rest(), result.bytes, limit,
+                                   zlib_form ? kPiece : claimed_size(bytes, limit)));
+    if (found != InflateProblem::kNone) return problem(found);
+    bool same = false;
+    if (zlib_form) {
+        const auto* made = reinterpret_cast<const unsigned char*>(result.bytes.data());
+        same = reader.big_endian(4) == isal_adler32(1, made, result.bytes.size());
+    } else {
+        same = reader.little_endian(4) == crc_of(result.bytes);
+        // (modulo 2^32, by the RFC)
+        same = reader.little_endian(4) == static_cast<uint32_t>(result.bytes.size()) && same;
     }
-    return run(inflater.stream, bytes, limit);
+    found = judge(reader, same);
+    if (found == InflateProblem::kNone && !reader.rest().empty()) found = InflateProblem::kTrailing;
+    return found == InflateProblem::kNone ? result : problem(found);
 }
 
 std::string_view inflate_problem_text(InflateProblem problem) {

@@ -1,5 +1,5 @@
-// gzip (RFC 1952) out and in. Runs in the program. Reading: the one inflate routine, hence the
-// only way to a compressed body; it counts while it inflates.
+// gzip (RFC 1952) out and in. Runs in the program. Reading: the only way to a compressed body; what
+// it may become is counted while it is inflated.
 #pragma once
 
 #include <cstdint>
@@ -53,7 +53,7 @@ struct Inflated {
 };
 
 // Exactly one gzip member (or, where `accept_zlib`, one RFC 1950 stream) without anything after it,
-// `limit` bytes of output at most. Takes 64 KB beside the output.
+// `limit` bytes of output at most. Takes 130 KB beside the output.
 Inflated inflate_gzip(std::string_view bytes, size_t limit, bool accept_zlib = false);
 
 // "compressed body is cut short" and the like; without any of the input.

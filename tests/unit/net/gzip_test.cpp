@@ -145,6 +145,56 @@ TEST(Inflate, EveryCutIsTruncatedAndEveryFlipIsSeen) {
     }
 }
 
+// As RFC 1952 has them, made by hand; python reads the good ones.
+TEST(Inflate, HeadersWithEverything) {
+    const testing::TemporaryFolder folder;
+    const std::string plain = gzip("body");
+    const std::string behind = plain.substr(10);
+    const auto header = [](char flags) {
+        return std::string("\x1f\x8b\x08", 3) + flags + std::string(6, 'm');
+    };
+    std::string full = header(2 | 4 | 8 | 16) + std::string("\3\0xyz", 5) +
+                       std::string("name\0", 5) + std::string("comment\0", 8);
+    testing::write_text(folder / "header", full);
+    testing::run_command("/usr/bin/python3 -c \"import zlib; b = open('" + (folder / "header") +
+                         "','rb').read(); open('" + (folder / "crc") +
+                         "','wb').write((zlib.crc32(b) & 0xffff).to_bytes(2, 'little'))\"");
+    full += testing::read_text(folder / "crc") + behind;
+    testing::write_text(folder / "full.gz", full);
+    ASSERT_EQ(testing::run_command("gzip -t " + (folder / "full.gz")).status, 0);
+    EXPECT_EQ(inflate_gzip(full, 100).bytes, "body");
+    for (size_t length = 0; length < full.size(); ++length) {
+        EXPECT_EQ(inflate_gzip(full.substr(0, length), 100).problem, InflateProblem::kTruncated)
+            << length;
+    }
+    // (its checksum covers all of the header)
+    for (size_t at = 0; at < full.size() - behind.size(); ++at) {
+        std::string broken = full;
+        broken[at] = static_cast<char>(broken[at] ^ 0x40);
+        EXPECT_FALSE(inflate_gzip(broken, 100)) << at;
+    }
+    for (const int reserved : {0x20, 0x40, 0x80}) {
+        EXPECT_EQ(inflate_gzip(header(static_cast<char>(reserved)) + behind, 100).problem,
+                  InflateProblem::kMalformed);
+    }
+}
+
+// What its end says of its size is a claim: neither more nor less of it is believed.
+TEST(Inflate, ALengthThatIsWrong) {
+    const std::string bytes = mixed_bytes(3'000'000);
+    std::string packed = gzip(bytes);
+    EXPECT_EQ(inflate_gzip(packed, 4'000'000).bytes, bytes);
+    for (const char high : {'\0', '\x7f', '\xff'}) {
+        packed.back() = high;
+        if (high != '\0') {
+            EXPECT_EQ(inflate_gzip(packed, 4'000'000).problem, InflateProblem::kMalformed);
+        }
+    }
+    packed.back() = '\0';
+    packed[packed.size() - 4] = static_cast<char>(packed[packed.size() - 4] ^ 1);
+    EXPECT_EQ(inflate_gzip(packed, 4'000'000).problem, InflateProblem::kMalformed);
+}
+
 TEST(Inflate, ExactlyOneMember) {
     const std::string packed = gzip("body");
     EXPECT_EQ(inflate_gzip(packed + packed, 1000).problem, InflateProblem::kTrailing);
@@ -162,6 +212,19 @@ TEST(Inflate, ZlibOnlyWhereAccepted) {
     EXPECT_EQ(inflate_gzip(packed, 100, true).bytes, "older collector");
     EXPECT_EQ(inflate_gzip(packed, 14, true).problem, InflateProblem::kTooLarge);
     EXPECT_EQ(inflate_gzip(packed + "x", 100, true).problem, InflateProblem::kTrailing);
+    for (size_t length = 0; length < packed.size(); ++length) {
+        EXPECT_EQ(inflate_gzip(packed.substr(0, length), 100, true).problem,
+                  InflateProblem::kTruncated)
+            << length;
+    }
+    // Its header and its checksum; a preset dictionary is none we have.
+    for (const size_t at : {size_t{0}, size_t{1}, packed.size() - 4, packed.size() - 1}) {
+        std::string broken = packed;
+        broken[at] = static_cast<char>(broken[at] ^ 0x40);
+        EXPECT_EQ(inflate_gzip(broken, 100, true).problem, InflateProblem::kMalformed) << at;
+    }
+    EXPECT_EQ(inflate_gzip("\x78\xbb" + packed.substr(2), 100, true).problem,
+              InflateProblem::kMalformed);
     EXPECT_EQ(inflate_gzip(gzip("newer"), 100, true).bytes, "newer");
 }
 
