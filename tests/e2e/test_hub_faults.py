@@ -1,14 +1,28 @@
 """The hub where storing fails for a reason of its own: nothing is refused, nothing is lost; and the
 hub worker under people who drop, create and reload. Front and keys are played by the test."""
 
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import psycopg
 import pytest
-from harness import wait_until
-from played import BUSY, DUPLICATE, REFUSED, SETTINGS, STORED, Played, PlayedHub, Push, signed
+from harness import World, wait_until
+from played import (
+    BUSY,
+    DUPLICATE,
+    LISTENING,
+    LOG,
+    REFUSED,
+    SETTINGS,
+    STORED,
+    Played,
+    PlayedHub,
+    Push,
+    signed,
+    text,
+)
 from test_hub_worker import broken_text, database_row, ledger, names, push_of
 
 
@@ -96,6 +110,26 @@ def test_settings_by_reload(played_hub: PlayedHub) -> None:
         frames.append(hub.front.take(SETTINGS).data)
     assert frames[0] == frames[2] != frames[1]
     assert signed(65536) in frames[0] and signed(131072) in frames[1]
+
+
+def test_a_front_that_talks_too_much(played_world: World, played: Played) -> None:
+    """Of each cause one line a minute, of a program's causes sixty; the worker's own are not kept back."""
+    hub = PlayedHub(played_world, played)
+    began, after = time.monotonic(), hub.server.log_size()
+    words = [f"spoken {number}" for number in range(100)]
+    for word in words:
+        hub.front.send(LOG, b"\1" + text(word) + text(word) + text("") + text(""))
+        hub.front.send(LOG, b"\1" + text(word) + text(f"{word} again") + text("") + text(""))
+    # What comes after them on the socket is answered when they were read.
+    assert hub.front.store(push_of(hub, [database_row(5, "after")]))["outcome"] == STORED
+    log = hub.server.log(after)
+    assert time.monotonic() - began < 50
+    said = re.findall(r"pganalytics: (spoken \d+.*)", log)
+    assert 50 <= len(said) <= 60 and said == words[: len(said)], said
+    assert log.count("the program has more to say than 60 lines a minute") == 1
+    # Its place is the worker's, which still says what it has to say itself.
+    hub.front.send(LISTENING, b"")
+    hub.server.wait_log("sent a frame that is not understood", after)
 
 
 def test_functions_of_the_worker_are_for_monitors(played_hub: PlayedHub) -> None:
