@@ -1,0 +1,55 @@
+"""The collector short of memory, for real: the worker's address space is limited from outside while
+it works. Nothing ends but what was being done, and the hub has in the end what SQL says."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from collecting import figure, worker_pid
+from harness import wait_until
+from test_hub_worker import memory_size
+from watched import LOAD, Watched, watched  # noqa: F401
+
+MANY = """
+do $$ begin
+    for i in 1..4000 loop
+        execute format('create table more_%s (x int primary key)', i);
+        execute format('insert into more_%s values (1)', i);
+        if i % 200 = 0 then commit; end if;
+    end loop;
+end $$
+"""
+
+
+@contextmanager
+def limited(watched: Watched, more: int) -> Iterator[None]:
+    """The collector gets `more` bytes and no other."""
+    worker = worker_pid(watched.server, "pganalytics collector")
+    limit = ["prlimit", "--pid", worker]
+    watched.server.installation.run([*limit, f"--as={memory_size(worker) + more}:"])
+    try:
+        yield
+    finally:
+        watched.server.installation.run([*limit, "--as=unlimited:"])
+    assert worker_pid(watched.server, "pganalytics collector") == worker
+
+
+@pytest.mark.time_limit(120)
+def test_a_pass_that_fails_is_made_up_for_by_visits(watched: Watched) -> None:
+    watched.wait_same()
+    failed = figure(watched.server, "collector", "passes_failed")
+    after = watched.server.log_size()
+    with limited(watched, 256 << 10):
+        watched.run(LOAD, "second")
+        with watched.server.connect("second") as session:
+            session.execute(MANY)
+            session.execute("select pg_stat_force_next_flush()")
+        wait_until(
+            lambda: figure(watched.server, "collector", "passes_failed") > failed, 30, "a failed pass"
+        )
+        # It stands in for no visit then.
+        wait_until(lambda: watched.primed() == 0, 10, "no database by the pass")
+    watched.server.wait_log("could not read the shared statistics", after)
+    watched.run(LOAD, "second")
+    watched.wait_same(deadline=60)
