@@ -9,6 +9,8 @@ namespace pganalytics {
 namespace {
 constexpr int64_t kNoBudget = INT64_MAX;
 constexpr int64_t kAbsentUs = int64_t{600} * 1000000;
+// Rowsets that come so seldom bring nothing else forward.
+constexpr int64_t kBringsForwardUs = int64_t{900} * 1000000;
 
 bool by_pass(const PlanDatabase& database, const PlanRowset& rowset) {
     return database.by_pass && rowset.pass_period_us > 0;
@@ -88,8 +90,9 @@ bool VisitPlan::may_have(const PlanDatabase& database, const PlanRowset& rowset)
 bool VisitPlan::is_visited_anyway(const PlanDatabase& database) {
     return database.collected &&
            std::any_of(rowsets_.begin(), rowsets_.end(), [&](const PlanRowset& rowset) {
-               return !rowset.cluster && !rowset.of_extension && !rowset.slow &&
-                      !by_pass(database, rowset) && !rowset.is_off(database.oid) &&
+               return !rowset.cluster && !rowset.of_extension &&
+                      rowset.period_us < kBringsForwardUs && !by_pass(database, rowset) &&
+                      !rowset.is_off(database.oid) &&
                       is_due(period_of(database, rowset), state_of({database.oid, rowset.number}));
            });
 }

@@ -103,7 +103,7 @@ size_t key_count(std::span<const Column* const> columns);
 bool is_of_database(const Rowset& rowset);
 
 // Of those that change slowly and are dear to read: they wait their turn (visit_plan.hpp).
-inline constexpr int kSlowSeconds = 900;
+inline constexpr int kSlowSeconds = 600;
 inline bool is_slow(const Rowset& rowset) { return rowset.period_seconds >= kSlowSeconds; }
 
 // Whether there is something to ask a server of `major` for it.
