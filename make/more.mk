@@ -50,8 +50,9 @@ bench:
 .PHONY: bench
 endif
 
-## make torture         memory at 50,000 tables, sampled (TORTURE_TABLES=n); minutes
+## make torture         50,000 tables, 500 databases (TORTURE_TABLES=n TORTURE_DATABASES=n); many minutes
 torture: private
 	@PGANALYTICS_BINDIR="$$(cat $(BUILD)/private-bindir)" $(PYTHON) -B tests/torture/memory $(TORTURE_TABLES)
+	@PGANALYTICS_BINDIR="$$(cat $(BUILD)/private-bindir)" $(PYTHON) -B tests/torture/databases $(TORTURE_DATABASES)
 
 .PHONY: run torture
