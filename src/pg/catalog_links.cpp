@@ -35,8 +35,11 @@ void sort_links(CatalogLinks* links) {
         std::sort(links->entries, links->entries + links->count, is_before);
 }
 
+// A number until 18, of a type of its own from 19 on.
+using CacheId = decltype(RELOID);
+
 template <class Form>
-const NameData* cached_name(CatalogNames* names, int cache, NameData Form::*member, Oid oid) {
+const NameData* cached_name(CatalogNames* names, CacheId cache, NameData Form::*member, Oid oid) {
     CatalogNames::Entry& entry = names->entries[oid % std::size(names->entries)];
     if (OidIsValid(oid) && entry.oid == oid) return &entry.name;
     HeapTuple const tuple = SearchSysCache1(cache, ObjectIdGetDatum(oid));

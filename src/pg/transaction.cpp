@@ -3,6 +3,8 @@
 
 #include <utility>
 
+#include "pganalytics/pg/compat.hpp"
+
 namespace pganalytics::pg {
 
 namespace {
