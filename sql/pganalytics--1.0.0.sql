@@ -233,8 +233,9 @@ CREATE TABLE pganalytics.configuration (
 COMMENT ON TABLE pganalytics.configuration IS 'configuration of collectors, every version; no effect in this version';
 
 -- A watched server's, not the hub's: read by the visitor to pganalytics.database. Whoever writes here
--- has queries run under the definer's name, so that is superusers only, by privilege and by the
--- functions; on a table that others may write nothing is read.
+-- has queries run under the definer's name, so that is superusers only: by privilege, by the
+-- functions, and, because pg_write_all_data needs no privilege, by a trigger. On a table that others
+-- have the privilege to write nothing is read.
 CREATE TABLE pganalytics.own_rowset (
     name text PRIMARY KEY
         CHECK (name OPERATOR(pg_catalog.~) '^[a-z_][a-z0-9_]{0,39}$'),
@@ -251,6 +252,21 @@ CREATE TABLE pganalytics.own_rowset (
     defined_at timestamp with time zone NOT NULL
 );
 COMMENT ON TABLE pganalytics.own_rowset IS 'rowsets of users'' own that this server collects: see pganalytics_add_rowset()';
+
+CREATE FUNCTION pganalytics.only_superusers()
+RETURNS trigger
+LANGUAGE C
+SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'pganalytics_only_superusers';
+COMMENT ON FUNCTION pganalytics.only_superusers() IS 'keeps everybody but superusers from writing a table';
+REVOKE ALL ON FUNCTION pganalytics.only_superusers() FROM PUBLIC;
+
+CREATE TRIGGER only_superusers BEFORE INSERT OR UPDATE OR DELETE ON pganalytics.own_rowset
+    FOR EACH ROW EXECUTE FUNCTION pganalytics.only_superusers();
+CREATE TRIGGER only_superusers_truncate BEFORE TRUNCATE ON pganalytics.own_rowset
+    FOR EACH STATEMENT EXECUTE FUNCTION pganalytics.only_superusers();
+ALTER TABLE pganalytics.own_rowset ENABLE ALWAYS TRIGGER only_superusers;
+ALTER TABLE pganalytics.own_rowset ENABLE ALWAYS TRIGGER only_superusers_truncate;
 
 CREATE TABLE pganalytics.own_accepted (
     rowset text,

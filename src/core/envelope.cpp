@@ -54,12 +54,13 @@ std::string envelope_tail(const EnvelopeTail& tail) {
 }
 
 std::string entry_head(std::string_view type, int64_t time,
-                       const std::optional<std::string>& datname) {
+                       const std::optional<std::string>& datname, uint32_t datid) {
     std::string out = "{";
     append_text_member(out, "type", type);
     append_json_name(out, "timestamp");
     append_json_time(out, time);
     if (datname) append_text_member(out, "datname", *datname);
+    if (datname) append_number_member(out, "datid", datid);
     return out;
 }
 

@@ -15,8 +15,8 @@ bool is_passing(std::string_view sqlstate) {
 }
 
 bool same(const OwnDefinition& a, const OwnDefinition& b) {
-    return a.name == b.name && a.digest == b.digest && a.definer == b.definer &&
-           a.cluster == b.cluster && a.problem == b.problem;
+    return a.name == b.name && a.digest == b.digest && a.defined_at == b.defined_at &&
+           a.definer == b.definer && a.cluster == b.cluster && a.problem == b.problem;
 }
 
 }  // namespace

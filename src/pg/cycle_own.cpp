@@ -54,6 +54,12 @@ void Cycle::order_own(const PlannedVisit& planned, VisitOrder& order) const {
             order.own.push_back(*definition);
         }
     }
+    // What waits longest comes first: where visits are cut, it would never have its turn after the
+    // catalog's.
+    const auto first =
+        std::find_if(planned.rowsets.begin(), planned.rowsets.end(),
+                     [](uint16_t number) { return number != kOwnDefinitionsNumber; });
+    order.own_first = first != planned.rowsets.end() && *first >= kFirstOwnNumber;
     order.own_timeout_ms = std::min(settings().statement_timeout, settings().visit_timeout / 2);
 }
 
@@ -90,10 +96,12 @@ void Cycle::on_own_read(uint16_t own, const RowsetEnd& end) {
     show_own();
 }
 
-// The visit ended in the midst of it: it did not even listen to its time's end.
+// The visit ended in the midst of it. Its own fault where it did not even listen to its time's end;
+// otherwise whatever ended the visit is judged like an error of the query.
 void Cycle::on_own_failed(const VisitReport& report) {
     RowsetEnd end;
-    end.sqlstate = sqlstate_text(ERRCODE_QUERY_CANCELED);
+    const bool other = !visit_.was_terminated() && report.error_code != 0;
+    end.sqlstate = sqlstate_text(other ? report.error_code : ERRCODE_QUERY_CANCELED);
     end.message = report.error[0] != '\0' ? report.error : "the visit was ended";
     on_own_read(report.own, end);
 }

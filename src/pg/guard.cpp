@@ -1,12 +1,14 @@
 // The seam between C++ and PostgreSQL (see the header). Runs in every process of the server.
 #include "pganalytics/pg/guard.hpp"
 
+#include "pganalytics/core/utf8.hpp"
 #include "pganalytics/pg/log.hpp"
 
 namespace pganalytics::pg {
 
 void copy_text(char* out, size_t size, std::string_view text) {
-    const size_t count = std::min(size - 1, text.size());
+    // Most of it is UTF-8.
+    const size_t count = utf8_cut(text, size - 1).size();
     std::memcpy(out, text.data(), count);
     out[count] = '\0';
 }

@@ -90,5 +90,6 @@ PGANALYTICS_SQL_FUNCTION(pganalytics_unregister, sql_unregister)
 PGANALYTICS_SQL_FUNCTION(pganalytics_create_token, sql_create_token)
 PGANALYTICS_SQL_FUNCTION(pganalytics_add_rowset, sql_add_rowset)
 PGANALYTICS_SQL_FUNCTION(pganalytics_drop_rowset, sql_drop_rowset)
+PGANALYTICS_SQL_FUNCTION(pganalytics_only_superusers, sql_only_superusers)
 PGANALYTICS_SQL_FUNCTION(pganalytics_accept_rowset, sql_accept_rowset)
 }

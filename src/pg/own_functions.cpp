@@ -9,6 +9,7 @@
 #include "pganalytics/pg/guard.hpp"
 #include "pganalytics/pg/hub_sql.hpp"
 #include "pganalytics/pg/own_reading.hpp"
+#include "pganalytics/pg/own_trust.hpp"
 #include "pganalytics/pg/settings.hpp"
 #include "pganalytics/pg/shared_state.hpp"
 
@@ -27,6 +28,7 @@ struct Draft : OwnDefinition {
     std::string query;
 };
 Draft* draft = nullptr;
+bool trying = false;  // the draft's query runs
 
 constexpr const char* kNoDigest =
     "0000000000000000000000000000000000000000000000000000000000000000";
@@ -203,7 +205,8 @@ TimeoutId own_timeout() {
     return id;
 }
 
-// In a subtransaction that is rolled back whatever comes: nothing the query does stays.
+// In a read-only subtransaction that is rolled back whatever comes. (Locks that belong to the
+// session, as advisory ones can, stay.)
 template <class Function>
 bool try_for_once(Function&& work, int timeout_ms, FlatError& error) {
     const MemoryContext context = CurrentMemoryContext;
@@ -242,6 +245,15 @@ bool has_key_twice(const RowEncoder& encoder) {
         }
     }
     return false;
+}
+
+template <class Function>
+bool try_as_visitor(Function&& work, int timeout_ms, FlatError& error) {
+    const SuperusersCodeOnly trust;
+    trying = true;
+    const bool good = try_for_once(work, timeout_ms, error);
+    trying = false;
+    return good;
 }
 
 struct OwnTry {
@@ -286,7 +298,7 @@ void check_definition(const char* sql, Datum columns) {
     if (settings().role[0] != '\0') attempt.query.definer = settings().role;
     FlatError error;
     const int limit_ms = std::min(settings().statement_timeout, settings().visit_timeout / 2);
-    const bool good = try_for_once([&] { try_definition(&attempt); }, limit_ms, error);
+    const bool good = try_as_visitor([&] { try_definition(&attempt); }, limit_ms, error);
     if (!good) raise(error);
     if (attempt.problem[0] != '\0') refuse(pstrdup(attempt.problem));
     if (const char* problem = own_result_problem(attempt.query, *attempt.encoder))
@@ -318,6 +330,9 @@ const char* columns_text() {
 
 Datum sql_add_rowset(FunctionCallInfo call) {
     require_place("define");
+    if (trying)
+        ereport(ERROR, (errcode(ERRCODE_OBJECT_IN_USE),
+                        errmsg("a rowset's query can't define another rowset")));
     const char* name = c_text(call, 0);
     const char* sql = c_text(call, 1);
     Interval* period = DatumGetIntervalP(call->args[2].value);

@@ -16,7 +16,9 @@ constexpr RowShape kRowShape = {kRowTypes, kRowForms, 5};
 
 // Only the extension's own table, of a superuser, counts: a schema of that name proves nothing.
 constexpr const char* kTableQuery =
-    "SELECT EXISTS (SELECT FROM pg_catalog.aclexplode(c.relacl) a"
+    "SELECT EXISTS (SELECT FROM (SELECT c.relacl UNION ALL SELECT t.attacl"
+    " FROM pg_catalog.pg_attribute t WHERE t.attrelid OPERATOR(pg_catalog.=) c.oid) l(acl)"
+    " CROSS JOIN LATERAL pg_catalog.aclexplode(l.acl) a"
     " WHERE a.grantee OPERATOR(pg_catalog.<>) c.relowner"
     " AND a.privilege_type OPERATOR(pg_catalog.<>) 'SELECT')"
     " FROM pg_catalog.pg_class c"
@@ -37,7 +39,8 @@ constexpr TextForm kTableForms[1] = {};
 constexpr const char* kDefinitionsQuery =
     "SELECT o.name, " PGANALYTICS_OWN_DIGEST
     ", o.sql, o.definer, o.scope OPERATOR(pg_catalog.=) 'cluster',"
-    " EXTRACT(epoch FROM o.period)::pg_catalog.int8, c.value OPERATOR(pg_catalog.->>) 'name',"
+    " EXTRACT(epoch FROM o.period)::pg_catalog.int8, o.defined_at, c.value "
+    "OPERATOR(pg_catalog.->>) 'name',"
     " c.value OPERATOR(pg_catalog.->>) 'kind', c.value OPERATOR(pg_catalog.->>) 'type',"
     " c.value OPERATOR(pg_catalog.->>) 'unit'"
     " FROM (SELECT * FROM ONLY pganalytics.own_rowset r"
@@ -47,9 +50,10 @@ constexpr const char* kDefinitionsQuery =
     " ORDER BY o.name COLLATE pg_catalog.\"C\", c.place";
 static_assert(kMostOwnRowsets == 32 && kMostOwnColumns == 64);
 constexpr ColumnType kDefinitionTypes[] = {
-    ColumnType::kText,  ColumnType::kText, ColumnType::kText, ColumnType::kText, ColumnType::kBool,
-    ColumnType::kInt64, ColumnType::kText, ColumnType::kText, ColumnType::kText, ColumnType::kText};
-constexpr int kDefinitionColumns = 10;
+    ColumnType::kText, ColumnType::kText,  ColumnType::kText,      ColumnType::kText,
+    ColumnType::kBool, ColumnType::kInt64, ColumnType::kTimestamp, ColumnType::kText,
+    ColumnType::kText, ColumnType::kText,  ColumnType::kText};
+constexpr int kDefinitionColumns = 11;
 constexpr TextForm kDefinitionForms[kDefinitionColumns] = {};
 
 // Who it runs as.
@@ -91,6 +95,7 @@ OwnDefinition definition_from(const Value* values) {
     definition.definer = text_of(values[3]);
     definition.cluster = values[4].integer != 0;
     definition.period_s = values[5].integer;
+    definition.defined_at = values[6].integer;
     return definition;
 }
 
@@ -159,7 +164,7 @@ std::vector<OwnDefinition> own_definitions_from(const RowEncoder& encoder) {
             if (!decode_row(body, kDefinitionTypes, values)) break;
             if (definitions.empty() || definitions.back().name != values[0].text)
                 definitions.push_back(definition_from(values));
-            add_column(definitions.back(), values + 6);
+            add_column(definitions.back(), values + 7);
         }
     }
     for (OwnDefinition& definition : definitions) {

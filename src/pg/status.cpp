@@ -152,12 +152,14 @@ void put_own(ResultRows* result, const CollectorFigures& figures) {
         put_status(result, kOwn, "definitions", "not read", nullptr, figures.own_problem);
     for (uint32_t i = 0; i < figures.own_count; ++i) {
         const OwnFigure& own = figures.own[i];
-        const char* note = text_or_null(own.error);
+        // PostgreSQL's messages may hold values of tables.
+        const char* error = superuser() ? own.error : "(its message is for superusers)";
+        const char* note = own.error[0] == '\0' ? nullptr : error;
         if (own.off > 0)
             note = psprintf(
                 "Off in %u databases after three failures each, the last: %s Define it "
                 "anew, or run pganalytics_reload(), to have it read again.",
-                own.off, own.error);
+                own.off, error);
         put_status(result, kOwn, own.name, own.state, nullptr, note);
     }
 }

@@ -302,6 +302,10 @@ void visit() {
     int64_t slow_left_us = visitor->order.slow_budget_us;
     bool first = true;
     bool first_slow = true;
+    if (visitor->order.own_first) {
+        if (!visit_own(encoders[0], first, &report->cut)) return;
+        first = false;
+    }
     for (std::span<Reading> left = visitor->readings; !left.empty();) {
         if (left_us() < kLeastLeftUs || (!first && process_cpu_us() >= budget)) {
             report->cut = true;
@@ -318,7 +322,8 @@ void visit() {
         first_slow = false;
         slow_left_us -= static_cast<int64_t>(process_cpu_us() - cpu_us);
     }
-    if (!report->cut && !visit_own(encoders[0], first, &report->cut)) return;
+    if (!visitor->order.own_first && !report->cut && !visit_own(encoders[0], first, &report->cut))
+        return;
     report->done = true;
 }
 

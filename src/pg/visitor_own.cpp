@@ -3,6 +3,7 @@
 // visitors.
 #include "pganalytics/pg/guard.hpp"
 #include "pganalytics/pg/own_reading.hpp"
+#include "pganalytics/pg/own_trust.hpp"
 #include "pganalytics/pg/read_result.hpp"
 #include "pganalytics/pg/result_rows.hpp"
 #include "pganalytics/pg/worker.hpp"
@@ -67,6 +68,7 @@ void read_own(const OwnDefinition& definition, const OwnQuery& shape, RowEncoder
     const int64_t began = monotonic_us();
     const uint64_t cpu = process_cpu_us();
     result->time = GetCurrentTimestamp() + kUnixOfPostgres;
+    const SuperusersCodeOnly trust;
     result->good = run_transaction(
         own_limits(),
         [&] {

@@ -55,7 +55,9 @@ PushSink::Reason PushSink::end_own() {
     if (const Reason reason = own_rows_problem(rows, gone, own_name_, push_)) return reason;
     if (std::find(own_names_.begin(), own_names_.end(), own_name_) == own_names_.end())
         own_names_.push_back(own_name_);
-    return own_names_.size() > kMostOwnRowsets ? "too many rowsets of users" : nullptr;
+    // All there are, and as many that were dropped or replaced since the last push, or the two
+    // before.
+    return own_names_.size() > 3 * kMostOwnRowsets ? "too many rowsets of users" : nullptr;
 }
 
 PushSink::Reason PushSink::end_rowset() {

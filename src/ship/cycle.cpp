@@ -266,13 +266,12 @@ void Cycle::add_filled(size_t i, const HostRowset* filled) {
     finish(one.complete && !filled->error, std::move(report));
 }
 
-// What was dropped is said to be gone: a full rowset without rows. What was defined anew under its
-// name is replaced by that definition's first full one.
+// What was dropped or defined anew is said to be gone, as of the cycle's beginning: a full rowset
+// without rows. Rows of the new definition are of a later time.
 void Cycle::forget_own(const std::vector<OwnNumber>& own) {
     for (const OwnGroups::Gone& gone : own_groups_.keep(own)) {
         filter_.forget(gone.group);
         schedule_.forget(gone.group);
-        if (gone.replaced) continue;
         const RowsetShape* shape = shapes_.find(gone.group.rowset);
         if (shape == nullptr) continue;
         RowsetPart part;

@@ -11,10 +11,7 @@ std::vector<OwnGroups::Gone> OwnGroups::keep(std::span<const OwnNumber> own) {
         const auto number = group.own;
         const auto is_number = [number](const OwnNumber& one) { return one.number == number; };
         if (std::any_of(own.begin(), own.end(), is_number)) continue;
-        const std::string& name = names.name;
-        const bool replaced = std::any_of(own.begin(), own.end(),
-                                          [&](const OwnNumber& one) { return one.name == name; });
-        gone.push_back({group, name, names.datname, replaced});
+        gone.push_back({group, names.name, names.datname});
     }
     for (const Gone& one : gone) groups_.erase(one.group);
     return gone;

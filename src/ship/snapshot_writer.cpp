@@ -30,6 +30,7 @@ struct SnapshotWriter::Slice {
 
     bool continues(const RowsetPart& part) const {
         return entry_open && type == part.type && datname == part.datname &&
+               datid == part.group.datid &&
                std::find(rowsets.begin(), rowsets.end(), part.name) == rowsets.end();
     }
 
@@ -45,6 +46,7 @@ struct SnapshotWriter::Slice {
     int64_t entry_time = 0;
     std::string type;
     std::optional<std::string> datname;
+    uint32_t datid = 0;
     std::vector<std::string> rowsets;
 };
 
@@ -74,12 +76,13 @@ void SnapshotWriter::open_entry(const RowsetPart& part) {
     if (current.continues(part)) return;
     close_entry();
     if (current.entries > 0) current.write(",");
-    current.write(entry_head(part.type, part.time, part.datname));
+    current.write(entry_head(part.type, part.time, part.datname, part.group.datid));
     ++current.entries;
     current.entry_open = true;
     current.entry_time = part.time;
     current.type = part.type;
     current.datname = part.datname;
+    current.datid = part.group.datid;
     current.rowsets.clear();
 }
 

@@ -229,9 +229,9 @@ class Front(Program):
             self.targets[number] = [reader.text() for _ in range(reader.varint())]
 
     def number_of(self, *columns: str) -> int:
-        """The rowset that has all these columns."""
-        (number,) = [n for n, names in self.targets.items() if set(columns) <= set(names)]
-        return number
+        """The rowset that has all these columns, and the fewest besides."""
+        found = [n for n, names in self.targets.items() if set(columns) <= set(names)]
+        return min(found, key=lambda number: len(self.targets[number]))
 
     def add_rows(self, push: Push, rowset: int, rows: list[dict[str, bytes]], when: float) -> None:
         """Rows as {column: binary value}; time and collector are filled in."""

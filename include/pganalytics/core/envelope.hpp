@@ -50,9 +50,10 @@ struct EnvelopeTail {
 std::string envelope_head(const EnvelopeHead& head);
 std::string envelope_tail(const EnvelopeTail& tail);
 
-// Without the closing brace. `datname` for rowsets of a database.
+// Without the closing brace. `datname` and `datid` for rowsets of a database: a rowset without rows
+// tells only by them whose it is.
 std::string entry_head(std::string_view type, int64_t time,
-                       const std::optional<std::string>& datname);
+                       const std::optional<std::string>& datname, uint32_t datid = 0);
 
 // Rows as one array a column.
 class ColumnarRowset {

@@ -70,11 +70,12 @@ struct OwnDefinition {
     std::string definer;  // role it runs as
     bool cluster = false;
     int64_t period_s = 0;
+    int64_t defined_at = 0;          // microseconds; another for what was dropped and defined anew
     std::vector<OwnColumn> columns;  // as the query has them
     std::string problem;             // why it can't be read; empty: it can
     static void fields(auto& self, auto& codec) {
         codec(self.number, self.name, self.digest, self.sql, self.definer, self.cluster,
-              self.period_s, self.columns, self.problem);
+              self.period_s, self.defined_at, self.columns, self.problem);
     }
 };
 

@@ -1,11 +1,16 @@
-// What differs between the majors 13 to 18, once. No version test stands anywhere else.
+// What differs between the majors 13 to 19, once. No version test stands anywhere else.
 #pragma once
 
 #include "pganalytics/pg/postgres.hpp"
 
+extern "C" {
+#include "executor/executor.h"
+}
+
 #if PG_VERSION_NUM >= 180000
 extern "C" {
 #include "storage/waiteventset.h"
+#include "utils/wait_event.h"
 }
 #endif
 
@@ -64,6 +69,28 @@ inline uint32 wait_event(const char* name) {
 // Before 15 a transaction reads a copy of the statistics file; from 15 on this setting says whether
 // values read once are kept.
 inline constexpr bool kHasFetchConsistency = PG_VERSION_NUM >= 150000;
+
+// --- what a query's check of rights looks at
+
+// A hook for that check: shows `Check` each relation of the query, the views it is made of among
+// them, then asks the hook that was there before.
+#if PG_VERSION_NUM >= 160000
+template <void (*Check)(Oid), ExecutorCheckPerms_hook_type* Previous>
+bool check_relations(List* range_table, List* permissions, bool raises) {
+    for (int i = 0; i < list_length(permissions); ++i)
+        Check(static_cast<const RTEPermissionInfo*>(list_nth(permissions, i))->relid);
+    return *Previous == nullptr || (*Previous)(range_table, permissions, raises);
+}
+#else
+template <void (*Check)(Oid), ExecutorCheckPerms_hook_type* Previous>
+bool check_relations(List* range_table, bool raises) {
+    for (int i = 0; i < list_length(range_table); ++i) {
+        const auto* entry = static_cast<const RangeTblEntry*>(list_nth(range_table, i));
+        if (entry->rtekind == RTE_RELATION) Check(entry->relid);
+    }
+    return *Previous == nullptr || (*Previous)(range_table, raises);
+}
+#endif
 
 // --- running a read-only query into a receiver
 

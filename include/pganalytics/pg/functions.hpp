@@ -18,5 +18,6 @@ Datum sql_register(FunctionCallInfo call);
 Datum sql_unregister(FunctionCallInfo call);
 Datum sql_add_rowset(FunctionCallInfo call);
 Datum sql_drop_rowset(FunctionCallInfo call);
+Datum sql_only_superusers(FunctionCallInfo call);
 
 }  // namespace pganalytics::pg

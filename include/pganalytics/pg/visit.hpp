@@ -32,6 +32,8 @@ class Visit {
     // Asks the visitor to end.
     void terminate();
     bool terminated() const { return running() && terminated_; }
+    // The same of the visit that is over.
+    bool was_terminated() const { return terminated_; }
 
     // Forgets the queue, so that the visitor ends at its next word; receive() then answers kNothing
     // until it is gone.

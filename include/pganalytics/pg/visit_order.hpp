@@ -42,11 +42,12 @@ struct VisitOrder {
     bool statement_texts = false;  // pganalytics.query_text is not none
     bool own_definitions = false;  // to be read, here in pganalytics.database
     std::vector<OwnDefinition> own;
+    bool own_first = false;      // before the catalog's rowsets
     int32_t own_timeout_ms = 0;  // of one of these
     static void fields(auto& self, auto& codec) {
         codec(self.database, self.role, self.datname, self.rowsets, self.tablespaces,
               self.deadline_us, self.cpu_budget_us, self.statement_timeout_ms, self.lock_timeout_ms,
-              self.max_rows, self.statement_texts, self.own_definitions, self.own,
+              self.max_rows, self.statement_texts, self.own_definitions, self.own, self.own_first,
               self.own_timeout_ms, self.slow_rowsets, self.slow_budget_us);
     }
 };

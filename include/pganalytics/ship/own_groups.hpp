@@ -18,7 +18,6 @@ class OwnGroups {
         RowsetGroup group;
         std::string name;
         std::string datname;
-        bool replaced = false;  // by another definition of that name
     };
 
     void sent(RowsetGroup group, std::string_view name, std::string_view datname) {

@@ -64,8 +64,8 @@ TEST(Envelope, PiecesMakeOneDocument) {
     tail.parts = 3;
     tail.sequence = 18446744073709551615U;
     tail.collector_id.fill(0x44);
-    const std::string json = envelope_head(head) + entry_head("pg_stats", head.time, "app") + "}," +
-                             entry_head("sysstat", head.time + 1, std::nullopt) + "}" +
+    const std::string json = envelope_head(head) + entry_head("pg_stats", head.time, "app", 16384) +
+                             "}," + entry_head("sysstat", head.time + 1, std::nullopt) + "}" +
                              envelope_tail(tail);
     rapidjson::Document document;
     document.Parse<rapidjson::kParseValidateEncodingFlag>(json.data(), json.size());
@@ -83,7 +83,9 @@ TEST(Envelope, PiecesMakeOneDocument) {
     EXPECT_EQ(document["config_version"].GetInt(), 7);
     ASSERT_EQ(document["metrics"].Size(), 2U);
     EXPECT_STREQ(document["metrics"][0]["datname"].GetString(), "app");
+    EXPECT_EQ(document["metrics"][0]["datid"].GetUint(), 16384U);
     EXPECT_FALSE(document["metrics"][1].HasMember("datname"));
+    EXPECT_FALSE(document["metrics"][1].HasMember("datid"));
     EXPECT_STREQ(document["metrics"][1]["timestamp"].GetString(), "2026-02-20T10:30:00.000001Z");
 }
 

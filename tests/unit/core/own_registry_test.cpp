@@ -104,6 +104,17 @@ TEST(OwnRegistry, WhatCanNotBeReadIsOff) {
     EXPECT_FALSE(own.read(1, 1, "42P01", ""));
 }
 
+TEST(OwnRegistry, DroppedAndDefinedAnewItBeginsAnew) {
+    OwnRegistry own;
+    OwnDefinition one = named("a");
+    const uint16_t number = own.set({one})[0];
+    for (int i = 0; i < 3; ++i) own.read(number, 1, "42P01", "missing");
+    one.defined_at = 7;
+    const std::vector<uint16_t> fresh = own.set({one});
+    ASSERT_EQ(fresh.size(), 1U);
+    EXPECT_FALSE(own.is_off(fresh[0], 1));
+}
+
 TEST(OwnRegistry, TheTextOfAnErrorStaysHere) {
     OwnRegistry own;
     const uint16_t number = own.set({named("a")})[0];

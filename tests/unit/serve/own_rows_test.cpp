@@ -101,12 +101,12 @@ TEST(OwnRows, WhatIsNoneIsRefused) {
 
 TEST(OwnRows, TheyAreLimited) {
     std::string entries;
-    for (int i = 0; i < 33; ++i) {
+    for (int i = 0; i < 97; ++i) {
         const std::string name = "n" + std::to_string(i);
         OwnPush own;
         own.name = "\"rowset\":\"" + name + "\",";
         own.rowset = "[\"" + name + "\"]";
-        if (i == 32) {
+        if (i == 96) {
             EXPECT_EQ(problem_of(envelope("[" + entries + "]")), "");
         }
         if (!entries.empty()) entries += ",";
