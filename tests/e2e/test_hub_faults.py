@@ -138,7 +138,7 @@ def test_functions_of_the_worker_are_for_monitors(played_hub: PlayedHub) -> None
         "select p.oid::regprocedure::text, has_function_privilege('pg_monitor', p.oid, 'execute'),"
         "       exists (select from aclexplode(p.proacl) where grantee = 0), p.proacl is null"
         "  from pg_proc p where p.pronamespace = 'pganalytics'::regnamespace"
-        "   and p.proname not in ('own_expression', 'accept_rowset')"  # the administrator's
+        "   and p.proname not in ('own_expression', 'accept_rowset', 'only_superusers')"  # the administrator's
     )
     wait_until(lambda: len(hub.server.query(sql)) >= 5, 20, "functions")
     for name, monitor, public, unset in hub.server.query(sql):

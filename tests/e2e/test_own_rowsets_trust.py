@@ -71,15 +71,15 @@ ATTACKS = {
 }
 CODE = r"""
 create function shop.harm() returns int language plpgsql as $$ begin
-    execute 'copy (select 1) to program ''touch %(file)s'''; return 1; end $$;
+    execute 'copy (select 1) to program ''cat > %(file)s'''; return 1; end $$;
 create function shop.inlined() returns int language sql as 'select length(pg_read_file(''PG_VERSION''))';
 create function shop.with_settings() returns int language plpgsql set work_mem = '1MB' as $$ begin
-    execute 'copy (select 1) to program ''touch %(file)s'''; return 1; end $$;
+    execute 'copy (select 1) to program ''cat > %(file)s'''; return 1; end $$;
 create function shop.constant(int) returns int language plpgsql immutable as $$ begin
     if current_setting('is_superuser') = 'on' or session_user <> 'app' then
-        execute 'copy (select 1) to program ''touch %(file)s'''; end if; return 1; end $$;
+        execute 'copy (select 1) to program ''cat > %(file)s'''; end if; return 1; end $$;
 create function shop.smaller(int8, int8) returns bool language plpgsql as $$ begin
-    execute 'copy (select 1) to program ''touch %(file)s'''; return true; end $$;
+    execute 'copy (select 1) to program ''cat > %(file)s'''; return true; end $$;
 create operator shop.<<< (leftarg = int8, rightarg = int8, function = shop.smaller)
 """
 QUERIES = {
@@ -98,8 +98,7 @@ def test_the_owner_of_what_is_read_gets_no_rights(hub: Hub, tmp_path: pathlib.Pa
 
     def as_owner(sql: str) -> None:
         with hub.connect(user="app") as session:
-            for statement in (CODE % {"file": mark}).split(";\ncreate ")[:0] + [sql]:
-                session.execute(statement.encode())
+            session.execute(sql.encode())
 
     as_owner("create table shop.orders as select 1::int8 as x")
     as_owner(CODE % {"file": mark})

@@ -198,16 +198,17 @@ def test_a_hub_that_lost_what_was_full_gets_it_again(quiet: Hub) -> None:
         )
         return int(str(count))
 
+    def sparse() -> bool:
+        collect(quiet)
+        return tables_stored() < tables
+
     tables = quiet.value("select count(*) from pg_stat_all_tables")
-    collect(quiet)
-    collect(quiet)
-    assert tables_stored() < tables, "a sparse one"
+    wait_until(sparse, 30, "a sparse one")
     quiet.execute("update pganalytics.collectors set last_full_at = null")
     collect(quiet)  # whose answer asks for it
     collect(quiet)
     assert tables_stored() == tables
-    collect(quiet)
-    assert tables_stored() < tables
+    wait_until(sparse, 30, "a sparse one again")
 
 
 def test_filesystems(quiet: Hub) -> None:
