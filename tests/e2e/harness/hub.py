@@ -92,8 +92,7 @@ class Hub(Server):
     ) -> Answer:
         """One HTTPS request by the curl program, verified against the hub's own CA."""
         url = f"https://localhost:{port or self.console_port}{path}"
-        # Told that a body is too large, curl does not send it; unless it got tired of waiting for that.
-        command = ["curl", "--silent", "--show-error", "--max-time", "30", "--expect100-timeout", "20", "--cacert", str(self.ca_file)]
+        command = ["curl", "--silent", "--show-error", "--max-time", "30", "--cacert", str(self.ca_file)]
         command += ["--include", "--noproxy", "*", "--http1.1", "--suppress-connect-headers"]
         command += ["--header", "Expect:"]
         for name, value in (headers or {}).items():
