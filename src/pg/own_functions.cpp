@@ -205,6 +205,16 @@ TimeoutId own_timeout() {
     return id;
 }
 
+// No ERROR leaves try_postgres(), so nothing of this stays with the session.
+template <class Function>
+bool try_with_trusted_code(Function&& work, FlatError& error) {
+    const SuperusersCodeOnly trust;
+    trying = true;
+    const bool good = try_postgres(work, error);
+    trying = false;
+    return good;
+}
+
 // In a read-only subtransaction that is rolled back whatever comes. (Locks that belong to the
 // session, as advisory ones can, stay.)
 template <class Function>
@@ -217,7 +227,7 @@ bool try_for_once(Function&& work, int timeout_ms, FlatError& error) {
     MemoryContextSwitchTo(context);
     XactReadOnly = true;
     enable_timeout_after(timeout, timeout_ms);
-    const bool good = try_postgres(work, error);
+    const bool good = try_with_trusted_code(work, error);
     disable_timeout(timeout, false);
     if (timed_out != 0) QueryCancelPending = false;
     RollbackAndReleaseCurrentSubTransaction();
@@ -245,15 +255,6 @@ bool has_key_twice(const RowEncoder& encoder) {
         }
     }
     return false;
-}
-
-template <class Function>
-bool try_as_visitor(Function&& work, int timeout_ms, FlatError& error) {
-    const SuperusersCodeOnly trust;
-    trying = true;
-    const bool good = try_for_once(work, timeout_ms, error);
-    trying = false;
-    return good;
 }
 
 struct OwnTry {
@@ -298,7 +299,7 @@ void check_definition(const char* sql, Datum columns) {
     if (settings().role[0] != '\0') attempt.query.definer = settings().role;
     FlatError error;
     const int limit_ms = std::min(settings().statement_timeout, settings().visit_timeout / 2);
-    const bool good = try_as_visitor([&] { try_definition(&attempt); }, limit_ms, error);
+    const bool good = try_for_once([&] { try_definition(&attempt); }, limit_ms, error);
     if (!good) raise(error);
     if (attempt.problem[0] != '\0') refuse(pstrdup(attempt.problem));
     if (const char* problem = own_result_problem(attempt.query, *attempt.encoder))
