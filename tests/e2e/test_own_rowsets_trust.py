@@ -67,6 +67,7 @@ ATTACKS = {
     "a view behind a view": "create view shop.inner_one as select length(pg_read_file('PG_VERSION')) as x;"
     " create view shop.orders as select x from shop.inner_one",
     "an operator": "create table shop.orders as select 1::int8 as x",
+    "an operator whose function has settings": "create table shop.orders as select 1::int8 as x",
     "a function in planning": "create table shop.orders as select 1 as x; create index on shop.orders ((shop.constant(1)))",
 }
 CODE = r"""
@@ -80,10 +81,14 @@ create function shop.constant(int) returns int language plpgsql immutable as $$ 
         execute 'copy (select 1) to program ''cat > %(file)s'''; end if; return 1; end $$;
 create function shop.smaller(int8, int8) returns bool language plpgsql as $$ begin
     execute 'copy (select 1) to program ''cat > %(file)s'''; return true; end $$;
-create operator shop.<<< (leftarg = int8, rightarg = int8, function = shop.smaller)
+create operator shop.<<< (leftarg = int8, rightarg = int8, function = shop.smaller);
+create function shop.less(int8, int8) returns bool language plpgsql set work_mem = '1MB' as $$ begin
+    execute 'copy (select 1) to program ''cat > %(file)s'''; return true; end $$;
+create operator shop.<<<< (leftarg = int8, rightarg = int8, function = shop.less)
 """
 QUERIES = {
     "an operator": "select count(*) as x from shop.orders where x operator(shop.<<<) 2::int8",
+    "an operator whose function has settings": "select count(*) as x from shop.orders where x operator(shop.<<<<) 2::int8",
     "a function in planning": "select count(*) as x from shop.orders where x = 7",
 }
 
