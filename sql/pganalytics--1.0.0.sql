@@ -385,7 +385,7 @@ BEGIN
     WITH t_full AS (
         SELECT f.datid,
                max(f."time") FILTER (WHERE f.complete AND w.value IS NOT FALSE AND f."time" <= began) AS base,
-               max(f."time") FILTER (WHERE f.complete AND w.value IS NOT FALSE) AS latest
+               max(f."time") FILTER (WHERE (f.complete OR f.left_out > 0) AND w.value IS NOT FALSE) AS latest
           FROM pganalytics.pganalytics_fulls f
          CROSS JOIN LATERAL pganalytics.is_whole(f.collector_id, f.cycle) w(value)
          WHERE f.collector_id = id AND f.rowset = 'pg_stats.tables'
@@ -443,7 +443,7 @@ BEGIN
     ), i_full AS (
         SELECT f.datid,
                max(f."time") FILTER (WHERE f.complete AND w.value IS NOT FALSE AND f."time" <= began) AS base,
-               max(f."time") FILTER (WHERE f.complete AND w.value IS NOT FALSE) AS latest
+               max(f."time") FILTER (WHERE (f.complete OR f.left_out > 0) AND w.value IS NOT FALSE) AS latest
           FROM pganalytics.pganalytics_fulls f
          CROSS JOIN LATERAL pganalytics.is_whole(f.collector_id, f.cycle) w(value)
          WHERE f.collector_id = id AND f.rowset = 'pg_stats.indexes'

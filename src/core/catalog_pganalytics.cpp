@@ -74,6 +74,17 @@ constexpr Column kRowsetsColumns[] = {
     gauge("last_error", kText, "", "", "the last error; null: none"),
 };
 
+constexpr Column kLeftOut[] = {
+    key("rowset", kText, "", "the rowset (\"pg_stats.tables\")"),
+    key("datid", kOid, "", "database it was read in; 0 for rowsets of the whole server"),
+    label("datname", kText, "", "name of that database"),
+    gauge("rows", kInt64, "rows", "", "rows left out at its last reading"),
+    gauge("sums", kJson, "", "",
+          "what they come to together, by column: counters, and gauges in bytes, blocks, pages and "
+          "rows; with the rows that are there it makes the total, but it can fall when other rows "
+          "are left out"),
+};
+
 // --- what it can't see
 
 // Whether a setting lets figures through, and what is missing where it does not.
@@ -143,6 +154,8 @@ constexpr Column kGone[] = {
     key("rowset", kText, "", "the rowset (\"pg_stats.tables\")"),
     key("datid", kOid, "", "database the rows were of; 0 for rowsets of the whole server"),
     key("key", kJson, "", "key columns and their values"),
+    label("left_out", kBool, "",
+          "true: it may be there still, among the rows that are left out (pganalytics.left_out)"),
 };
 
 constexpr Column kFulls[] = {
@@ -151,6 +164,9 @@ constexpr Column kFulls[] = {
     label("datname", kText, "", "name of that database"),
     gauge("complete", kBool, "", "",
           "whether it held every row: what is not in it, and older, is gone"),
+    gauge("left_out", kInt64, "rows", "",
+          "rows that were left out of it, as too many; what is not in it, and older, is gone or "
+          "among these; null: none"),
     label(
         "cycle", kUuid, "",
         "where its cycle was cut into several pushes: which; it counts when all of them are here"),
@@ -171,6 +187,14 @@ constexpr Rowset kRowsets[] = {
      {},
      kRowsetsColumns,
      "what each rowset costs, and what went wrong with it"},
+    {"pganalytics",
+     "left_out",
+     Scope::kProgram,
+     0,
+     {},
+     kLeftOut,
+     "rowsets with more rows than pganalytics.max_rows: the busiest rows are there, the others "
+     "counted and summed up here"},
     {"pganalytics", "visibility", Scope::kCluster, 600, kVisibilitySources, kVisibility,
      "which settings and missing rights hide something from the collector"},
     {"pganalytics",

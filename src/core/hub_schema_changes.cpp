@@ -49,7 +49,7 @@ std::string second(const ObjectKind& kind, std::string_view of_row, std::string_
 }
 
 // Rows and marks of what is gone in one line for each object, with their neighbours, and the first
-// complete full rowset that comes after each.
+// complete full rowset that comes after each. What was left out, as too many, is not gone.
 std::string lines_of(const ObjectKind& kind) {
     const std::string rowset = quote_literal("pg_schema." + std::string(kind.rowset));
     const std::string key(kind.key);
@@ -76,7 +76,7 @@ std::string lines_of(const ObjectKind& kind) {
            quote_literal(kind.key) + ")::oid, " + second_gone +
            ", g.\"time\", NULL, true\n"
            "          FROM pganalytics.pganalytics_gone g\n"
-           "         WHERE " PGANALYTICS_WINDOW("g") " AND g.rowset = " +
+           "         WHERE " PGANALYTICS_WINDOW("g") " AND g.left_out IS NOT TRUE AND g.rowset = " +
            rowset +
            "\n    ), lines AS (\n"
            "        SELECT e.*, f.times,\n"

@@ -48,12 +48,14 @@ std::string state_query(const HubView& view) {
            "\n     WHERE g.gone_time IS NULL OR g.gone_time <= l.\"time\";\n";
 }
 
-// Since when rows count. Where no full rowset was complete (a limit cut each), since the first one:
-// nothing proves anything gone then.
+// Since when rows count: what a full rowset left out on purpose is not current either. Where none
+// was complete (an error or a timeout cut each), since the first one: nothing proves anything gone
+// then.
 std::string last_full(const HubView& view) {
     const std::string datid = view.of_database ? "u.datid, " : "";
     return "SELECT " + datid +
-           "coalesce(max(u.\"time\") FILTER (WHERE u.complete AND w.value IS NOT FALSE),"
+           "coalesce(max(u.\"time\") FILTER (WHERE (u.complete OR u.left_out > 0)"
+           " AND w.value IS NOT FALSE),"
            " min(u.\"time\"))"
            " AS since\n"
            "          FROM pganalytics.pganalytics_fulls u\n"

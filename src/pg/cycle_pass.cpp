@@ -1,6 +1,7 @@
 // The part of a cycle that needs no visits: a pass over the shared statistics, and what changed
 // since the last one. Runs in the collector.
 #include <algorithm>
+#include <utility>
 
 #include "pganalytics/pg/cycle.hpp"
 #include "pganalytics/pg/log.hpp"
@@ -20,6 +21,9 @@ void Cycle::make_pass(const CycleOrder& order, int64_t now_us,
     });
     // Switched off by pganalytics.plugins.
     if (static_cast<size_t>(planned) < covered.size()) return pass_.forget_all();
+    // Other rows are wanted of those that were left out, or there is no longer room for all.
+    if (std::exchange(pass_max_rows_, settings().max_rows) != settings().max_rows)
+        pass_.forget_all();
     const uint64_t cpu_us = own_cpu_us();
     std::vector<uint32_t> oids;
     for (const PlanDatabase& database : databases)

@@ -144,7 +144,7 @@ const char* own_result_problem(const OwnQuery& query, const RowEncoder& encoder)
         return "more than one row, and no key column tells them apart";
     if (encoder.cut_by_bytes) return "more than 4 MB";
     if (encoder.cut) return "more rows than a rowset may have";
-    if (encoder.left_out > 0) return "a row longer than 32 kB";
+    if (encoder.too_long > 0) return "a row longer than 32 kB";
     return nullptr;
 }
 

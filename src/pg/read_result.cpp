@@ -23,21 +23,25 @@ ReadResult part_of(const ReadResult& result, uint64_t rows, uint64_t all_rows) {
     return part;
 }
 
-RowsetEnd end_of(const ReadResult& result, const RowEncoder& encoder, uint64_t max_rows) {
+RowsetEnd end_of(const ReadResult& result, const RowEncoder& encoder,
+                 std::span<const Column* const> columns) {
     RowsetEnd end;
     end.rows = encoder.rows;
-    end.complete = result.good && !encoder.cut && !encoder.cut_by_bytes && encoder.left_out == 0;
+    end.complete = result.good && !encoder.cut && !encoder.cut_by_bytes && encoder.too_long == 0;
     end.elapsed_us = result.elapsed_us;
     end.cpu_us = result.cpu_us;
     if (!result.good) {
         end.sqlstate = sqlstate_text(result.error.code);
         end.message = clean_text(result.error.message);
     } else if (encoder.cut) {
-        end.message = "cut at " + std::to_string(max_rows) + " rows (pganalytics.max_rows)";
+        end.message = "cut at " + std::to_string(encoder.max_rows) + " rows (pganalytics.max_rows)";
     } else if (encoder.cut_by_bytes) {
         end.message = "cut at " + std::to_string(kMaxRowsBytes >> 20) + " MB";
-    } else if (encoder.left_out > 0) {
-        end.message = std::to_string(encoder.left_out) + " rows left out, each too long";
+    } else if (encoder.too_long > 0) {
+        end.message = std::to_string(encoder.too_long) + " rows left out, each too long";
+    } else if (encoder.left_out.rows > 0) {
+        end.left_out = encoder.left_out.rows;
+        end.sums = sums_json(summing_of(encoder), columns, encoder.left_out);
     }
     return end;
 }

@@ -287,24 +287,37 @@ void put_row(RowEncoder* encoder, TupleTableSlot* slot) {
     }
 }
 
+// A choice takes a look at every row there is, so it is made for many new ones at once.
+void make_room(RowEncoder* encoder) {
+    const uint64_t most = encoder->max_rows + std::max<uint64_t>(encoder->max_rows / 2, 64);
+    if (encoder->rows >= most) choose_rows(encoder, encoder->max_rows);
+    if (encoder->bytes >= encoder->max_bytes) choose_rows(encoder, encoder->rows / 2);
+}
+
+// False: no more rows.
+bool has_room(RowEncoder* encoder) {
+    if (encoder->summings != nullptr) {
+        make_room(encoder);
+        return true;
+    }
+    encoder->cut = encoder->rows >= encoder->max_rows;
+    encoder->cut_by_bytes = !encoder->cut && encoder->bytes >= encoder->max_bytes;
+    return !encoder->cut && !encoder->cut_by_bytes;
+}
+
 bool receive_row(TupleTableSlot* slot, DestReceiver* self) {
     auto* encoder = reinterpret_cast<RowEncoder*>(self);
-    if (encoder->rows >= encoder->max_rows) {
-        encoder->cut = true;
-        return false;
-    }
-    if (encoder->bytes >= encoder->max_bytes) {
-        encoder->cut_by_bytes = true;
-        return false;
-    }
+    if (!has_room(encoder)) return false;
     MemoryContext const before = MemoryContextSwitchTo(encoder->row_context);
     put_row(encoder, slot);
     MemoryContextSwitchTo(before);
     MemoryContextReset(encoder->row_context);
-    if (encoder->body_used > encoder->max_row_bytes) {
-        ++encoder->left_out;
-    } else {
+    if (encoder->body_used <= encoder->max_row_bytes) {
         append_row(encoder);
+    } else if (encoder->summings == nullptr) {
+        ++encoder->too_long;
+    } else {
+        add_to_sums(summing_of(*encoder), {encoder->body, encoder->body_used}, &encoder->left_out);
     }
     return true;
 }
@@ -333,6 +346,7 @@ void begin_rows(RowEncoder* encoder, const RowShape& shape, uint64_t max_rows) {
     drop_rows(encoder);
     encoder->types = shape.types;
     encoder->text_forms = shape.text_forms;
+    encoder->summings = shape.summings;
     encoder->columns = shape.columns;
     encoder->max_rows = max_rows;
     encoder->max_bytes = kMaxRowsBytes;
@@ -341,6 +355,11 @@ void begin_rows(RowEncoder* encoder, const RowShape& shape, uint64_t max_rows) {
     const bool needs_none = encoder->encoding == PG_UTF8 || encoder->encoding == PG_SQL_ASCII;
     encoder->to_utf8 =
         needs_none ? InvalidOid : FindDefaultConversionProc(encoder->encoding, PG_UTF8);
+}
+
+void keep_busiest(RowEncoder* encoder) {
+    if (encoder->summings != nullptr && encoder->rows > encoder->max_rows)
+        choose_rows(encoder, encoder->max_rows);
 }
 
 void end_rows(RowEncoder* encoder) {
@@ -355,7 +374,8 @@ void end_rows(RowEncoder* encoder) {
 void drop_rows(RowEncoder* encoder) {
     MemoryContextReset(encoder->context);
     encoder->first = encoder->last = nullptr;
-    encoder->rows = encoder->left_out = encoder->bytes = 0;
+    encoder->rows = encoder->too_long = encoder->bytes = 0;
+    encoder->left_out = RowSums{};
     encoder->cut = encoder->cut_by_bytes = false;
 }
 

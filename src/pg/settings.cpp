@@ -274,7 +274,7 @@ constexpr Definition kDefinitions[] = {
               "No effect in this version: shared memory for log events not yet collected.",
               PGC_POSTMASTER),
     number_of("pganalytics.max_rows", &values.max_rows, 100, 1000000, 0,
-              "Most rows read for one set of figures in one database."),
+              "Most rows kept of one set of figures in one database: the busiest."),
     number_of("pganalytics.memory_limit", &values.memory_limit, 32, 4096, GUC_UNIT_MB,
               "Memory of the program that sends."),
     text_of("pganalytics.plugins", &values.plugins, check_selection,

@@ -82,10 +82,13 @@ void decode_order(std::string_view bytes) {
         reading.rowset = &rowset;
         reading.number = number;
         reading.sql = rowset_sql(rowset, kServerMajor);
-        const std::vector<const Column*> columns = columns_for(rowset, kServerMajor);
-        reading.types = types_of(columns);
-        reading.scan = relation_scan(rowset, columns);
-        for (const Column* column : columns) reading.text_forms.push_back(column->form);
+        reading.columns = columns_for(rowset, kServerMajor);
+        reading.types = types_of(reading.columns);
+        reading.scan = relation_scan(rowset, reading.columns);
+        for (const Column* column : reading.columns) {
+            reading.text_forms.push_back(column->form);
+            reading.summings.push_back(summing_of(*column));
+        }
         reading.name = "reading " + std::string(rowset.plugin) + "." + std::string(rowset.name);
         if (!is_queried(rowset, kServerMajor) || reading.types.size() > kMaxColumns) return;
         made->readings.push_back(std::move(reading));
@@ -181,7 +184,7 @@ void fill_encoders(const Reading* readings, size_t count, RowEncoder* const* enc
     for (size_t i = 0; i < count; ++i) {
         const std::vector<ColumnType>& types = readings[i].types;
         const RowShape shape = {types.data(), readings[i].text_forms.data(),
-                                static_cast<int>(types.size())};
+                                static_cast<int>(types.size()), readings[i].summings.data()};
         begin_rows(encoders[i], shape, visitor->order.max_rows);
         targets[i] = {&readings[i].scan, &encoders[i]->receiver};
     }
@@ -190,6 +193,7 @@ void fill_encoders(const Reading* readings, size_t count, RowEncoder* const* enc
     } else {
         run_query(readings->sql.c_str(), *encoders);
     }
+    for (size_t i = 0; i < count; ++i) keep_busiest(encoders[i]);
 }
 
 void read_rowsets(const Reading* readings, size_t count, RowEncoder* const* encoders,
@@ -249,7 +253,7 @@ bool hand_over_rowset(const Reading& reading, const ReadResult& result, const Ro
         begin.datid = visitor->order.database;
         begin.datname = visitor->order.datname;
     }
-    const RowsetEnd end = end_of(result, encoder, visitor->order.max_rows);
+    const RowsetEnd end = end_of(result, encoder, reading.columns);
     return hand_over(begin) && hand_over_rows(encoder) && hand_over(end);
 }
 

@@ -90,7 +90,7 @@ void read_own(const OwnDefinition& definition, const OwnQuery& shape, RowEncoder
 }
 
 RowsetEnd own_end(const ReadResult& result, const OwnQuery& shape, const RowEncoder& encoder) {
-    RowsetEnd end = end_of(result, encoder, shape.max_rows);
+    RowsetEnd end = end_of(result, encoder);
     const char* problem = result.good ? own_result_problem(shape, encoder) : nullptr;
     if (problem == nullptr) return end;
     end.message = problem;

@@ -21,6 +21,8 @@ struct Reading {
     std::string name;  // for pg_stat_activity
     std::vector<ColumnType> types;
     std::vector<TextForm> text_forms;
+    std::vector<const Column*> columns;
+    std::vector<Summing> summings;
     RelationScan scan;
 };
 

@@ -239,6 +239,8 @@ void PushFrames::encode_gone(const RowSet& set, const Segment& segment, size_t r
             }
         } else if (column->name == "key") {
             encoder_.jsonb(json_);
+        } else if (column->name == "left_out") {
+            encoder_.boolean(segment.left_out);
         } else {
             encoder_.null();
         }
@@ -263,6 +265,8 @@ void PushFrames::encode_full(const FullRowset& full, int64_t time) {
             encoder_.bytes(entry.datname);
         } else if (column->name == "complete") {
             encoder_.boolean(full.complete);
+        } else if (column->name == "left_out" && full.left_out > 0) {
+            encoder_.int64(static_cast<int64_t>(full.left_out));
         } else if (column->name == "cycle" && push_.envelope.parts > 1 && push_.envelope.cycle) {
             encoder_.bytes(as_text(*push_.envelope.cycle));
         } else {

@@ -194,6 +194,8 @@ void PushSink::rowset_key(std::string_view key) {
         member_ = Member::kFull;
     } else if (key == "complete") {
         member_ = Member::kComplete;
+    } else if (key == "left_out") {
+        member_ = Member::kLeftOut;
     } else if (key == "rowset" && target_->rowset->scope == Scope::kOwn) {
         member_ = Member::kOwnName;
     } else {

@@ -32,6 +32,7 @@ RowSet& PushSink::rows_of(std::vector<RowSet>& sets, std::vector<size_t>& places
 PushSink::Reason PushSink::begin_rowset(State state) {
     full_ = false;
     complete_ = true;
+    left_out_ = 0;
     own_name_ = {};
     RowSet& set = rows_of(push_.rowsets, rowset_places_);
     rows_ = Part{&set, set.rows, 0, false};
@@ -39,9 +40,9 @@ PushSink::Reason PushSink::begin_rowset(State state) {
     return enter(state);
 }
 
-PushSink::Reason PushSink::end_part(Part& part, size_t fields) {
+PushSink::Reason PushSink::end_part(Part& part, size_t fields, bool left_out) {
     if (part.rows == 0) return nullptr;
-    part.set->segments.push_back({push_.entries.size() - 1, part.base, part.rows});
+    part.set->segments.push_back({push_.entries.size() - 1, part.base, part.rows, left_out});
     part.set->rows += part.rows;
     cells_ += part.rows * fields;
     return cells_ > kPushCells ? "too many rows" : nullptr;
@@ -66,7 +67,8 @@ PushSink::Reason PushSink::end_rowset() {
     }
     // A rowset without keys is whole each time it comes: that says nothing of the others.
     if (full_ && target_->keys > 0) {
-        FullRowset full{target_, own_name_, push_.entries.size() - 1, std::nullopt, complete_};
+        FullRowset full{target_,      own_name_, push_.entries.size() - 1,
+                        std::nullopt, complete_, left_out_};
         if (target_->datid != PushTarget::kNone && rows_.rows > 0) {
             const ValueColumn& datid = rows_.set->columns[target_->datid];
             if (!datid.is_null(rows_.base)) {
@@ -76,7 +78,7 @@ PushSink::Reason PushSink::end_rowset() {
         push_.fulls.push_back(full);
     }
     const Reason reason = end_part(rows_, target_->fields.size());
-    return reason ? reason : end_part(gone_, target_->keys);
+    return reason ? reason : end_part(gone_, target_->keys, left_out_ > 0);
 }
 
 PushSink::Reason PushSink::begin_column(State state) {
@@ -236,16 +238,25 @@ PushSink::Reason PushSink::number(std::string_view text) {
         case State::kEnvelope:
             return envelope_number(text);
         case State::kEntry:
-            if (member_ == Member::kDatid) {
-                uint64_t datid = 0;
-                if (!parse_unsigned(text, datid) || datid > UINT32_MAX) return misplaced();
-                push_.entries.back().datid = static_cast<uint32_t>(datid);
-                return nullptr;
-            }
-            return misplaced();
+        case State::kRowset:
+            return rowset_number(text);
         default:
             return misplaced();
     }
+}
+
+// Of an entry or a rowset.
+PushSink::Reason PushSink::rowset_number(std::string_view text) {
+    uint64_t value = 0;
+    const bool is_unsigned = parse_unsigned(text, value);
+    if (is_unsigned && member_ == Member::kDatid && value <= UINT32_MAX) {
+        push_.entries.back().datid = static_cast<uint32_t>(value);
+    } else if (is_unsigned && member_ == Member::kLeftOut && value <= INT64_MAX) {
+        left_out_ = value;
+    } else {
+        return misplaced();
+    }
+    return nullptr;
 }
 
 PushSink::Reason PushSink::boolean(bool value) {
@@ -321,6 +332,7 @@ PushSink::Reason PushSink::misplaced() const {
         case Member::kConfigVersion:
         case Member::kMetricsCount:
         case Member::kDatid:
+        case Member::kLeftOut:
             return "integer without sign expected";
         default:
             return "string expected";

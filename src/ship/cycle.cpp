@@ -115,6 +115,8 @@ Status Cycle::end_rowset(const RowsetEnd& end) {
     report.rows = end.rows;
     report.elapsed_us = end.elapsed_us;
     report.cpu_us = end.cpu_us;
+    report.left_out = end.left_out;
+    report.sums = end.sums;
     if (begin_.own != 0) {
         report.error = own_error_to_send(end.sqlstate, end.message);
     } else if (!end.sqlstate.empty() || !end.message.empty()) {
@@ -131,7 +133,9 @@ void Cycle::finish(bool complete, RowsetReport report) {
     const RowsetShape& shape = *std::exchange(shape_, nullptr);
     report.rowset = shape.rowset;
     report.own = begin_.own_name;
+    report.datid = begin_.datid;
     report.datname = begin_.datname;
+    report.partial = begin_.partial;
     report.complete = complete;
     if (std::exchange(keeps_, false) && !malformed_) {
         const bool whole = complete && not_taken_ == 0;
@@ -176,6 +180,7 @@ void Cycle::write(const RowsetShape& shape, const SparseFilter::Changes& changes
     part.keys = shape.keys;
     part.full = changes.full;
     part.complete = report.complete;
+    part.left_out = report.left_out;
     part.rows = changes.rows;
     part.gone = changes.gone;
     bool well_formed = true;
@@ -291,6 +296,7 @@ void Cycle::forget_own(const std::vector<OwnNumber>& own) {
 void Cycle::end(const CycleEnd& end) {
     ended_ = true;
     worker_ = end.counts;
+    databases_ = end.databases;
     if (options_.use != CycleUse::kSend) return;
     filter_.keep_databases(end.databases);
     schedule_.keep_databases(end.databases);

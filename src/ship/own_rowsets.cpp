@@ -108,7 +108,7 @@ void RowsetCosts::count(std::span<const RowsetReport> reports, bool sent, int64_
         if (sent) figures.sent += report.sent;
         figures.elapsed_us += report.elapsed_us;
         figures.cpu_us += report.cpu_us;
-        if (!report.complete) ++figures.incomplete;
+        if (!report.complete || report.left_out > 0) ++figures.incomplete;
         if (report.error.empty()) continue;
         ++figures.errors;
         figures.last_error_at = time;
@@ -121,6 +121,8 @@ void RowsetCosts::count(std::span<const RowsetReport> reports, bool sent, int64_
 Status read_own_rowset(const Rowset& rowset, const OwnSource& source, RowBuilder& out) {
     if (rowset.name == "collector") {
         put_collector(out, source);
+    } else if (rowset.name == "left_out") {
+        source.left_outs.put_rows(out);
     } else {
         put_costs(out, source.costs);
     }

@@ -322,8 +322,12 @@ void Shipper::finish_cycle() {
 
 // What all that went before in this cycle has cost is told with the next.
 void Shipper::add_own_rowsets() {
+    const bool preview = cycle_->use() == CycleUse::kPreview;
+    LeftOuts shown;
+    LeftOuts& left_outs = preview ? shown : left_outs_;
+    left_outs.take(cycle_->reports(), cycle_->databases());
     const StatusSource status = status_source();
-    const OwnSource source{status, cycle_->worker(), costs_, started_at_};
+    const OwnSource source{status, cycle_->worker(), costs_, left_outs, started_at_};
     const auto read = [&source](const Rowset& rowset, RowBuilder& out) {
         return read_own_rowset(rowset, source, out);
     };
@@ -358,10 +362,12 @@ void Shipper::answer_collect_now(uint64_t request, const Cycle& cycle) {
         }
         rows.integer(static_cast<int64_t>(report.rows));
         rows.real(static_cast<double>(report.elapsed_us) / 1000);
-        if (report.error.empty()) {
-            rows.null();
-        } else {
+        if (!report.error.empty()) {
             rows.text(report.error);
+        } else if (report.left_out > 0) {
+            rows.text(std::to_string(report.left_out) + " rows left out (pganalytics.max_rows)");
+        } else {
+            rows.null();
         }
         rows.end();
     }

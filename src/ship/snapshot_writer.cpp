@@ -112,7 +112,13 @@ void SnapshotWriter::write_rowset(const RowsetPart& part, ColumnarRowset& rows,
         head.push_back(',');
     }
     head.append(part.full ? "\"full\":true" : "\"full\":false");
-    head.append(part.complete ? ",\"complete\":true" : ",\"complete\":false");
+    // Somebody who does not know of left_out may conclude nothing from what is not there.
+    const bool all = part.complete && part.left_out == 0;
+    head.append(all ? ",\"complete\":true" : ",\"complete\":false");
+    if (part.complete && part.left_out > 0) {
+        append_json_name(head, "left_out");
+        append_json_number(head, part.left_out);
+    }
     head.append(",\"columns\":");
     current.write(head);
     current.snapshot.rows += rows.rows();

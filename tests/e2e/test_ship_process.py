@@ -82,7 +82,7 @@ def test_a_malformed_row_costs_its_rowset_only(ship: Ship, scripted: ScriptedHub
             frames.varint(shape.number) + frames.varint(DATID) + frames.text("app") + frames.zigzag(0) + frames.WHOLE,
         )
         ship._send(frames.ROWSET_ROWS, piece)
-        ship._send(frames.ROWSET_END, frames.varint(2) + frames.flag(True) + frames.varint(0) * 2 + frames.text("") * 2)
+        ship._send(frames.ROWSET_END, frames.varint(2) + frames.flag(True) + frames.varint(0) * 2 + frames.text("") * 2 + frames.NOTHING_LEFT_OUT)
     ship.rowset("pg_stats.tables", good, DATID + 1, "other")
     ship.end_cycle([DATID, DATID + 1])
     types = ["text", "text", "text", "bigint", "double precision", "text"]
@@ -127,7 +127,7 @@ def test_hostile_streams_never_end_it_by_a_signal(
             ),
             frames.frame(frames.ROWSET_ROWS, row * 20),
             frames.frame(
-                frames.ROWSET_END, frames.varint(20) + b"\1" + frames.varint(0) * 2 + frames.text("") * 2
+                frames.ROWSET_END, frames.varint(20) + b"\1" + frames.varint(0) * 2 + frames.text("") * 2 + frames.NOTHING_LEFT_OUT
             ),
             frames.frame(
                 frames.CYCLE_END,
@@ -213,7 +213,7 @@ def test_memory_stays_bounded_at_50000_tables(ship: Ship, scripted: ScriptedHub)
                     highest = max(highest, memory(ship.process.pid))
             ship._send(
                 frames.ROWSET_END,
-                frames.varint(len(rows)) + b"\1" + frames.varint(0) * 2 + frames.text("") * 2,
+                frames.varint(len(rows)) + b"\1" + frames.varint(0) * 2 + frames.text("") * 2 + frames.NOTHING_LEFT_OUT,
             )
         ship.end_cycle([DATID])
         ship.pump(lambda: ship.status()["cycles"]["read"] == str(number), seconds=60)

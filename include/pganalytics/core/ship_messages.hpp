@@ -114,14 +114,18 @@ struct RowsetBegin {
 struct RowsetEnd {
     static constexpr FrameType kType = FrameType::kRowsetEnd;
     uint64_t rows = 0;
-    // False where a limit, a timeout or an error cut it: nothing is proven gone.
+    // False where a limit, a timeout or an error cut it: nothing is proven gone. True also where
+    // rows are left out: those that are there are the busiest (pganalytics.max_rows).
     bool complete = false;
     uint64_t elapsed_us = 0;
     uint64_t cpu_us = 0;
     std::string sqlstate;  // empty: no error
     std::string message;
+    uint64_t left_out = 0;  // rows
+    std::string sums;       // of these, a json object by column; empty: none is left out
     static void fields(auto& self, auto& codec) {
-        codec(self.rows, self.complete, self.elapsed_us, self.cpu_us, self.sqlstate, self.message);
+        codec(self.rows, self.complete, self.elapsed_us, self.cpu_us, self.sqlstate, self.message,
+              self.left_out, self.sums);
     }
 };
 

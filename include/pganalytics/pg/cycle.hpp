@@ -124,6 +124,7 @@ class Cycle {
     std::optional<OpenRowset> rowset_;
     std::deque<RowsetBegin> changes_;  // partial readings to hand over, before all visits
     bool in_changes_ = false;          // the first of them has begun
+    int pass_max_rows_ = 0;            // pganalytics.max_rows at the last pass
     std::string visited_name_;
     uint32_t visited_ = 0;
     int64_t started_us_ = 0;

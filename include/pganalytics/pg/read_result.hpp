@@ -18,6 +18,8 @@ struct ReadResult {
 // One rowset's part of what a pass for several took, by its rows.
 ReadResult part_of(const ReadResult& result, uint64_t rows, uint64_t all_rows);
 
-RowsetEnd end_of(const ReadResult& result, const RowEncoder& encoder, uint64_t max_rows);
+// `columns` as the encoder's; none where nothing is summed up.
+RowsetEnd end_of(const ReadResult& result, const RowEncoder& encoder,
+                 std::span<const Column* const> columns = {});
 
 }  // namespace pganalytics::pg

@@ -1,10 +1,14 @@
 // Rows of a running query to bytes, as they come: a DestReceiver that writes each row in the form
 // of core/row_format.hpp straight into ready frames (RowsetRows), cut at whole rows. C style: it
 // runs between PostgreSQL calls, allocates by palloc and may raise ERROR. Runs in visitors.
+//
+// Where there are more rows than wanted and the shape tells how to sum them up, the busiest are
+// kept and the others summed up (core/row_sums.hpp); else reading ends there.
 #pragma once
 
 #include "pganalytics/core/catalog.hpp"
 #include "pganalytics/core/row_format.hpp"
+#include "pganalytics/core/row_sums.hpp"
 #include "pganalytics/core/siphash.hpp"
 #include "pganalytics/pg/postgres.hpp"
 
@@ -31,6 +35,7 @@ struct RowShape {
     const ColumnType* types;
     const TextForm* text_forms;
     int columns;
+    const Summing* summings = nullptr;  // null: rows too many are not read
 };
 
 struct RowEncoder {
@@ -42,6 +47,7 @@ struct RowEncoder {
     // of the query
     const ColumnType* types;
     const TextForm* text_forms;
+    const Summing* summings;
     int columns;
     uint64_t max_rows;
     uint64_t max_bytes;    // of all chunks
@@ -61,7 +67,8 @@ struct RowEncoder {
     RowChunk* first;
     RowChunk* last;
     uint64_t rows;
-    uint64_t left_out;  // rows beyond max_row_bytes
+    uint64_t too_long;  // rows beyond max_row_bytes, in no sum
+    RowSums left_out;   // rows that others were kept before
     uint64_t bytes;     // of all chunks
     bool cut;           // there were more than max_rows
     bool cut_by_bytes;  // there was more than max_bytes
@@ -74,11 +81,22 @@ RowEncoder* make_row_encoder(MemoryContext parent, bool statement_texts);
 // is looked up).
 void begin_rows(RowEncoder* encoder, const RowShape& shape, uint64_t max_rows);
 
+// All rows are there: what is too many of them is left out.
+void keep_busiest(RowEncoder* encoder);
+
 // Writes the chunks' headers; the rows can be sent now.
 void end_rows(RowEncoder* encoder);
 
 // Gives the rows' memory back.
 void drop_rows(RowEncoder* encoder);
+
+// Keeps the `most` busiest rows, in their order, and adds the others to left_out (row_choice.cpp).
+void choose_rows(RowEncoder* encoder, uint64_t most);
+
+// How the encoder's rows are summed up.
+inline RowSumming summing_of(const RowEncoder& encoder) {
+    return {{encoder.types, static_cast<size_t>(encoder.columns)}, encoder.summings};
+}
 
 // `text` of the database's encoding as valid UTF-8, at most kMaxTextBytes; in the current memory
 // context where it is not `text` itself.

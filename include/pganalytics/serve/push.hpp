@@ -84,6 +84,7 @@ struct Segment {
     size_t entry = 0;
     size_t first = 0;
     size_t rows = 0;
+    bool left_out = false;  // keys gone, of a rowset with rows left out
 };
 
 // All rows of one rowset (or of the keys gone of it) in a push.
@@ -108,6 +109,7 @@ struct FullRowset {
     size_t entry = 0;
     std::optional<uint32_t> datid;
     bool complete = true;
+    uint64_t left_out = 0;  // rows
 };
 
 struct Push {

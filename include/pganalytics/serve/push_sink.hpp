@@ -79,6 +79,7 @@ class PushSink {
         kRowset,  // known
         kFull,
         kComplete,
+        kLeftOut,
         kOwnName,
         kColumns,
         kGone,
@@ -102,6 +103,7 @@ class PushSink {
     Reason envelope_key(std::string_view key);
     Reason envelope_text(std::string_view text);
     Reason envelope_number(std::string_view text);
+    Reason rowset_number(std::string_view text);
     Reason begin_entry(const char* behind);
     Reason end_entry();
     Reason entry_key(std::string_view key);
@@ -113,7 +115,7 @@ class PushSink {
     Reason begin_column(State state);
     Reason end_column();
     Reason end_own();
-    Reason end_part(Part& part, size_t fields);
+    Reason end_part(Part& part, size_t fields, bool left_out = false);
     Reason open_json(char bracket);
     void json_comma();
 
@@ -142,6 +144,7 @@ class PushSink {
     const PushTarget* target_ = nullptr;
     bool full_ = false;
     bool complete_ = true;
+    uint64_t left_out_ = 0;
     std::string_view own_name_;                // of own.rows
     std::vector<std::string_view> own_names_;  // of the push, each once
     Part rows_;

@@ -23,9 +23,13 @@ namespace pganalytics::ship {
 // How a rowset was read: for collect_now and the status.
 struct RowsetReport {
     const Rowset* rowset = nullptr;
-    std::string own;  // name of a user's own rowset; empty: it is none
+    std::string own;     // name of a user's own rowset; empty: it is none
+    uint32_t datid = 0;  // 0: of the server
     std::string datname;
+    bool partial = false;  // changed rows only
     uint64_t rows = 0;
+    uint64_t left_out = 0;  // rows there are beside these
+    std::string sums;       // of those
     uint64_t sent = 0;
     uint64_t elapsed_us = 0;
     uint64_t cpu_us = 0;
@@ -84,6 +88,7 @@ class Cycle {
     // The worker has sent everything.
     void end(const CycleEnd& end);
     const WorkerCounts& worker() const { return worker_; }
+    const std::vector<uint32_t>& databases() const { return databases_; }
     bool ended() const { return ended_; }
     // Once it has ended: databases that partial readings do not do for any more.
     const std::vector<uint32_t>& need_complete() const { return need_complete_; }
@@ -127,6 +132,7 @@ class Cycle {
     size_t unfilled_bytes_ = 0;
     bool ended_ = false;
     WorkerCounts worker_;
+    std::vector<uint32_t> databases_;     // once it has ended
     std::vector<RowsetGroup> not_whole_;  // of which a reading was not taken as it was sent
     std::vector<uint32_t> need_complete_;
 

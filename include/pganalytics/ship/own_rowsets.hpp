@@ -10,6 +10,7 @@
 #include "pganalytics/core/row_format.hpp"
 #include "pganalytics/core/ship_messages.hpp"
 #include "pganalytics/ship/cycle.hpp"
+#include "pganalytics/ship/left_outs.hpp"
 #include "pganalytics/ship/status_report.hpp"
 
 namespace pganalytics::ship {
@@ -41,6 +42,7 @@ struct OwnSource {
     const StatusSource& status;
     const WorkerCounts& worker;
     const RowsetCosts& costs;
+    const LeftOuts& left_outs;
     int64_t started_at = 0;  // of the program
 };
 

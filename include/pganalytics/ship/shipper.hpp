@@ -91,6 +91,7 @@ class Shipper {
     SparseFilter filter_;
     FullSchedule schedule_;
     OwnGroups own_groups_;
+    LeftOuts left_outs_;
     std::unique_ptr<Cycle> cycle_;
     host::ServerProcesses processes_{host::now_us()};
     HostReader volumes_;

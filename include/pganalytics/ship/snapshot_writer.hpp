@@ -49,6 +49,7 @@ struct RowsetPart {
     size_t keys = 0;
     bool full = false;
     bool complete = false;
+    uint64_t left_out = 0;                   // rows there are beside those known now
     std::span<const std::string_view> rows;  // bodies
     std::span<const std::string_view> gone;  // ordered keys
 };

@@ -127,7 +127,7 @@ class Ship:
 
     def rowset(
         self, name: str, rows: list[list[Any]], datid: int = 0, datname: str = "", complete: bool = True, error: str = "",
-        own: int = 0, own_name: str = "",
+        own: int = 0, own_name: str = "", left_out: int = 0, sums: str = "",
     ) -> None:  # fmt: skip
         shape = self.catalog[name]
         self._send(
@@ -145,7 +145,8 @@ class Ship:
             self._send(frames.ROWSET_ROWS, piece)
         self._send(
             frames.ROWSET_END,
-            varint(len(rows)) + flag(complete) + varint(1500) + varint(700) + text("57014" if error else "") + text(error),
+            varint(len(rows)) + flag(complete) + varint(1500) + varint(700) + text("57014" if error else "") + text(error)
+            + varint(left_out) + text(sums),
         )  # fmt: skip
 
     def end_cycle(self, databases: list[int] | None = None, own: dict[int, str] | None = None) -> None:

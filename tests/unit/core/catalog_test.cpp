@@ -92,6 +92,7 @@ TEST(Catalog, HasTheRowsetsOfTheDesign) {
                                             "pganalytics.collector",
                                             "pganalytics.fulls",
                                             "pganalytics.gone",
+                                            "pganalytics.left_out",
                                             "pganalytics.rowsets",
                                             "pganalytics.visibility",
                                             "sysstat.cgroup",

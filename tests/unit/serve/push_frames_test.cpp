@@ -79,6 +79,21 @@ TEST(PushFrames, KeysGoneAndFullRowsets) {
     EXPECT_EQ(field_of(rows[5], "cycle"), std::nullopt);
 }
 
+TEST(PushFrames, WhatWasLeftOutIsNotedBesideWhatIsGone) {
+    const std::vector<Row> rows = rows_of(envelope(
+        R"([{"type":"pg_stats","datname":"app","datid":5,)"
+        R"("tables":{"full":true,"complete":false,"columns":{},"left_out":70,"gone":{"relid":[1]}},)"
+        R"("indexes":{"full":true,"complete":true,"columns":{},"gone":{"indexrelid":[2]}}}])"));
+    ASSERT_EQ(rows.size(), 4U);
+    EXPECT_EQ(field_of(rows[0], "key"), "\x01{\"datid\":null,\"relid\":1}");
+    EXPECT_EQ(field_of(rows[0], "left_out"), std::string(1, '\1'));
+    EXPECT_EQ(field_of(rows[1], "left_out"), std::string(1, '\0'));
+    EXPECT_EQ(field_of(rows[2], "rowset"), "pg_stats.tables");
+    EXPECT_EQ(big_endian(*field_of(rows[2], "left_out")), 70U);
+    EXPECT_EQ(field_of(rows[2], "complete"), std::string(1, '\0'));
+    EXPECT_EQ(field_of(rows[3], "left_out"), std::nullopt);
+}
+
 TEST(PushFrames, OnlyRowsetsWithKeysAreRecordedAsFull) {
     const std::vector<Row> rows =
         rows_of(envelope(R"([{"type":"sysstat","load":{"full":true,"columns":{"load_1m":[0.5]}}},)"

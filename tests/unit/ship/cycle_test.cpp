@@ -134,6 +134,21 @@ TEST_F(CycleTest, AnErrorIsNotHiddenByLostRows) {
     EXPECT_EQ(report.error, "the visit ended before the rowset did (57014)");
 }
 
+TEST_F(CycleTest, WhatWasLeftOutIsNotKnownAnyMore) {
+    report_of({rows({1, 2, 3})}, complete(3));
+    RowsetEnd end = complete(2);
+    end.left_out = 4;
+    end.sums = "{}";
+    const RowsetReport report = report_of({rows({1, 4})}, end);
+    EXPECT_TRUE(report.complete);
+    EXPECT_EQ(report.left_out, 4U);
+    EXPECT_EQ(report.datid, kDatid);
+    EXPECT_EQ(report.sums, "{}");
+    EXPECT_EQ(report.error, "");
+    EXPECT_EQ(report.sent, 1U);
+    EXPECT_EQ(filter_.rows(), 2U);
+}
+
 // Users' own rowsets: each is a group of its own, and one that is no longer defined is told gone.
 class OwnCycleTest : public testing::Test {
   protected:

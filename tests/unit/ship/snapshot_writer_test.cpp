@@ -152,6 +152,26 @@ TEST(SnapshotWriter, PutsRowsetsOfOneDatabaseIntoOneEntry) {
     EXPECT_EQ(cpu["columns"]["relid"].Size(), 0U);
 }
 
+TEST(SnapshotWriter, RowsLeftOutAreCountedAndProveNothingGone) {
+    SnapshotWriter writer(options());
+    const std::vector<std::string> rows = rows_of(20000, 1, "t");
+    const std::vector<std::string_view> bodies = views(rows);
+    RowsetPart part = part_of("tables", bodies, true);
+    part.left_out = 12;
+    EXPECT_TRUE(writer.add(part));
+    RowsetPart cut = part_of("indexes", bodies, true);
+    cut.left_out = 12;
+    cut.complete = false;
+    EXPECT_TRUE(writer.add(cut));
+    uint64_t sequence = 1;
+    const rapidjson::Document json = document_of(writer.finish(Uuid{}, sequence)[0]);
+    const auto& tables = json["metrics"][0]["tables"];
+    EXPECT_FALSE(tables["complete"].GetBool());
+    EXPECT_EQ(tables["left_out"].GetInt(), 12);
+    // What an error cut is more than that.
+    EXPECT_FALSE(json["metrics"][0]["indexes"].HasMember("left_out"));
+}
+
 TEST(SnapshotWriter, AnEmptyCycleIsStillASnapshot) {
     SnapshotWriter writer(options());
     uint64_t sequence = 1;
