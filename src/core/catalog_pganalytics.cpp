@@ -82,7 +82,7 @@ constexpr Column kLeftOut[] = {
     gauge("sums", kJson, "", "",
           "what they come to together, by column: counters, and gauges in bytes, blocks, pages and "
           "rows; with the rows that are there it makes the total, but it can fall when other rows "
-          "are left out"),
+          "are left out; empty where the rowset is read in slices"),
 };
 
 // --- what it can't see

@@ -17,7 +17,6 @@ constexpr int64_t kSecond = 1000000;
 constexpr int64_t kLeastBudgetUs = kSecond / 5;
 // Past its deadline a visitor has this long to end by itself.
 constexpr int64_t kOverdueUs = kSecond / 5;
-constexpr size_t kFrameTypeAt = 4;
 
 constexpr int64_t kUnixOfPostgres =
     int64_t{POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE} * USECS_PER_DAY;
@@ -162,6 +161,7 @@ VisitOrder Cycle::visit_order(const PlannedVisit& planned, int64_t now_us) const
     order.role = list_.role;
     order.datname = planned.name;
     order_own(planned, order);
+    order_slices(planned, order);
     order.tablespaces = planned.oid == main_database();
     order.deadline_us = now_us + int64_t{settings().visit_timeout} * 1000;
     order.cpu_budget_us = planned.cpu_budget_us;
@@ -207,6 +207,7 @@ void Cycle::end_visit() {
     const VisitReport& report = visit_.report();
     figures_.visitor_cpu_us += report.cpu_us;
     if (report.cut) ++figures_.visits_cut;
+    if (report.too_long != 0) on_too_long(static_cast<uint16_t>(report.too_long - 1));
     const bool failed = !report.done;
     plan_.end_visit(static_cast<int64_t>(report.cpu_us), failed);
     if (!failed || lost_) return;
@@ -216,108 +217,6 @@ void Cycle::end_visit() {
     const std::string why = report.error[0] != '\0' ? report.error : "The visitor was ended.";
     copy_text(figures_.last_error, what + ": " + why);
     log_limited(LOG, "visit failed", what, why);
-}
-
-// --- frames
-
-void Cycle::announce() {
-    if (!announcement_) return;
-    for (std::string& frame : briefing_.due_frames()) pass_on(std::move(frame));
-    pass_on(make_frame(*announcement_));
-    announcement_.reset();
-}
-
-void Cycle::pass_on(std::string frame) {
-    if (lost_) return;
-    if (!program_.send(std::move(frame))) program_lost();
-}
-
-void Cycle::on_rowset_begin(std::string_view payload) {
-    const auto begin = decode<RowsetBegin>(payload);
-    if (!begin) return;
-    close_rowset();
-    announce();
-    rowset_ = OpenRowset{begin->rowset, 0, begin->own};
-    if (!begin->partial && !dry_) pass_.begin_reading({begin->datid, begin->rowset});
-}
-
-void Cycle::on_rowset_end(std::string_view payload) {
-    const auto end = decode<RowsetEnd>(payload);
-    if (!end || !rowset_) return;
-    const bool good = end->sqlstate.empty();
-    plan_.read(rowset_->own != 0 ? rowset_->own : rowset_->number, good,
-               static_cast<int64_t>(end->cpu_us));
-    if (rowset_->own != 0) on_own_read(rowset_->own, *end);
-    pass_.end_reading(good && end->complete && !lost_, end->rows);
-    ++figures_.rowsets_read;
-    figures_.rows += end->rows;
-    figures_.bytes += rowset_->bytes;
-    if (lost_) ++figures_.rowsets_dropped;
-    if (!good) {
-        ++figures_.rowsets_failed;
-        const std::string what =
-            rowset_name(*rowset_) + " could not be read in database \"" + visited_name_ + "\"";
-        copy_text(figures_.last_error, what + ": " + end->message);
-        log_limited(LOG, "rowset " + std::to_string(rowset_->number), what, end->message);
-    }
-    rowset_.reset();
-}
-
-// Where it was there before, what was read of it is gone now.
-void Cycle::on_rowset_absent(std::string_view payload) {
-    const auto absent = decode<RowsetAbsent>(payload);
-    if (!absent || !plan_.absent(absent->rowset)) return;
-    close_rowset();
-    announce();
-    RowsetBegin begin;
-    begin.rowset = absent->rowset;
-    begin.time = unix_now();
-    RowsetEnd end;
-    end.complete = true;
-    pass_on(make_frame(begin));
-    pass_on(make_frame(end));
-}
-
-void Cycle::take_frame(std::string frame) {
-    if (frame.size() < kFrameHeaderBytes) return;
-    const auto type = static_cast<FrameType>(static_cast<uint8_t>(frame[kFrameTypeAt]));
-    const std::string_view payload = std::string_view(frame).substr(kFrameHeaderBytes);
-    switch (type) {
-        case FrameType::kServerFacts:
-            if (auto facts = decode<ServerFacts>(payload)) {
-                briefing_.set_tablespaces(std::move(facts->tablespaces));
-            }
-            return;
-        case FrameType::kRowsetAbsent:
-            on_rowset_absent(payload);
-            return;
-        case FrameType::kOwnDefinitions:
-            return on_own_definitions(payload);
-        case FrameType::kRowsetBegin:
-            on_rowset_begin(payload);
-            break;
-        case FrameType::kRowsetRows:
-            if (rowset_) rowset_->bytes += payload.size();
-            pass_.add_rows(payload);
-            break;
-        case FrameType::kRowsetEnd:
-            on_rowset_end(payload);
-            break;
-        default:
-            return;
-    }
-    pass_on(std::move(frame));
-}
-
-// For a visitor that ended in the midst of it.
-void Cycle::close_rowset() {
-    if (!rowset_) return;
-    RowsetEnd end;
-    end.sqlstate = sqlstate_text(ERRCODE_QUERY_CANCELED);
-    end.message = "the visit ended before the rowset did";
-    const std::string frame = make_frame(end);
-    on_rowset_end(std::string_view(frame).substr(kFrameHeaderBytes));
-    pass_on(frame);
 }
 
 // --- the loop
@@ -387,6 +286,7 @@ void Cycle::end(int64_t now_us) {
     figures_.pass_objects = pass_.objects();
     if (own_known_ && own_selected_) end.own = own_.numbers();
     own_.keep_databases(end.databases);
+    slices_.keep_databases(end.databases);
     pass_on(make_frame(end));
     active_ = false;
     figures_.last_cycle_ended = GetCurrentTimestamp();

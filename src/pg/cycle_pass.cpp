@@ -91,6 +91,7 @@ void Cycle::forget_passes() {
     pass_.forget_all();
     changes_.clear();
     in_changes_ = false;
+    slices_.restart();
 }
 
 }  // namespace pganalytics::pg

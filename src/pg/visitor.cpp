@@ -91,8 +91,10 @@ void decode_order(std::string_view bytes) {
         }
         reading.name = "reading " + std::string(rowset.plugin) + "." + std::string(rowset.name);
         if (!is_queried(rowset, kServerMajor) || reading.types.size() > kMaxColumns) return;
+        order_slice(reading, made->order);
         made->readings.push_back(std::move(reading));
     }
+    made->began_us = monotonic_us();
     visitor = made.release();
 }
 
@@ -178,6 +180,11 @@ TransactionOptions limits() {
 
 namespace {
 
+uint64_t rows_wanted(const Reading& reading) {
+    const uint64_t most = visitor->order.max_rows;
+    return most > reading.slice.before ? most - reading.slice.before : 0;
+}
+
 // In a transaction. Readings of one pass (pass_length()) have one scan each.
 void fill_encoders(const Reading* readings, size_t count, RowEncoder* const* encoders) {
     RelationTarget targets[kMaxRelationTargets] = {};
@@ -185,7 +192,7 @@ void fill_encoders(const Reading* readings, size_t count, RowEncoder* const* enc
         const std::vector<ColumnType>& types = readings[i].types;
         const RowShape shape = {types.data(), readings[i].text_forms.data(),
                                 static_cast<int>(types.size()), readings[i].summings.data()};
-        begin_rows(encoders[i], shape, visitor->order.max_rows);
+        begin_rows(encoders[i], shape, rows_wanted(readings[i]));
         targets[i] = {&readings[i].scan, &encoders[i]->receiver};
     }
     if (readings->scan.columns > 0) {
@@ -245,15 +252,18 @@ std::string query_of_extension(const Reading& reading, RowEncoder* encoder) {
     return extension_sql(*reading.rowset, kServerMajor, installed);
 }
 
-bool hand_over_rowset(const Reading& reading, const ReadResult& result, const RowEncoder& encoder) {
+bool hand_over_rowset(const Reading& reading, const ReadResult& result, const RowEncoder& encoder,
+                      RowEncoder* spare) {
     RowsetBegin begin;
     begin.rowset = reading.number;
+    begin.slice = reading.slice.number;
     begin.time = result.time;
     if (reading.rowset->scope == Scope::kDatabase) {
         begin.datid = visitor->order.database;
         begin.datname = visitor->order.datname;
     }
-    const RowsetEnd end = end_of(result, encoder, reading.columns);
+    RowsetEnd end = end_of(result, encoder, reading.columns);
+    if (result.good && reading.slice.number != 0) end_slice(reading, encoder, spare, end);
     return hand_over(begin) && hand_over_rows(encoder) && hand_over(end);
 }
 
@@ -272,9 +282,11 @@ bool visit_rowsets(std::span<Reading> readings, RowEncoder* const* encoders, boo
         readings[0].sql = query_of_extension(readings[0], encoders[0]);
         if (readings[0].sql.empty()) return hand_over(RowsetAbsent{readings[0].number});
     }
+    if (readings[0].slice.number != 0) begin_slice(readings[0], encoders[0]);
     ReadResult result;
     read_rowsets(readings.data(), readings.size(), encoders, &result);
     if (is_cut(result, first)) {
+        if (readings.size() == 1) note_too_long(readings[0], result.elapsed_us);
         report->cut = report->done = true;
         return false;
     }
@@ -289,7 +301,8 @@ bool visit_rowsets(std::span<Reading> readings, RowEncoder* const* encoders, boo
     for (size_t i = 0; i < readings.size(); ++i) all_rows += encoders[i]->rows;
     for (size_t i = 0; handed && i < readings.size(); ++i) {
         const uint64_t rows = encoders[i]->rows;
-        handed = hand_over_rowset(readings[i], part_of(result, rows, all_rows), *encoders[i]);
+        handed = hand_over_rowset(readings[i], part_of(result, rows, all_rows), *encoders[i],
+                                  encoders[kMaxRelationTargets - 1]);
         drop_rows(encoders[i]);
     }
     return handed;

@@ -24,6 +24,8 @@ struct Reading {
     std::vector<const Column*> columns;
     std::vector<Summing> summings;
     RelationScan scan;
+    Slice slice;             // number 0: it is read whole
+    uint32_t slice_end = 0;  // its last object; 0: all that are left
 };
 
 struct Visitor {
@@ -31,6 +33,7 @@ struct Visitor {
     std::vector<Reading> readings;
     ServerFacts facts;
     std::string frame;  // on its way
+    int64_t began_us = 0;
 };
 
 extern Visitor* visitor;
@@ -50,6 +53,17 @@ bool hand_over(const Message& message) {
     visitor->frame = make_frame(message);
     return hand_over(visitor->frame.data(), visitor->frame.size());
 }
+
+// --- visitor_slices.cpp
+// Takes the slice of the order, where there is one.
+void order_slice(Reading& reading, const VisitOrder& order);
+// Finds out where it ends, and makes its query.
+void begin_slice(Reading& reading, RowEncoder* encoder);
+// What is behind it, once it was read.
+void end_slice(const Reading& reading, const RowEncoder& encoder, RowEncoder* spare,
+               RowsetEnd& end);
+// A reading that another visit has to do found no time, though it had most of this one.
+void note_too_long(const Reading& reading, uint64_t elapsed_us);
 
 // False when the visit is over.
 bool visit_tablespaces(RowEncoder* encoder);

@@ -21,12 +21,13 @@ Error grammar_error(std::string what) {
 }  // namespace
 
 Cycle::Cycle(CycleOptions options, const RowsetShapes& shapes, SparseFilter& filter,
-             FullSchedule& schedule, OwnGroups& own_groups)
+             FullSchedule& schedule, OwnGroups& own_groups, SlicedRowsets& slices)
     : options_(std::move(options)),
       shapes_(shapes),
       filter_(filter),
       schedule_(schedule),
-      own_groups_(own_groups) {
+      own_groups_(own_groups),
+      slices_(slices) {
     if (options_.use == CycleUse::kCount) return;
     writer_ = std::make_unique<SnapshotWriter>(options_.snapshots);
     // Nobody chooses its rows to collide with another's here, so the key may be any.
@@ -64,10 +65,20 @@ Status Cycle::begin_rowset(const RowsetBegin& begin) {
     if (ended_ || in_rowset()) return grammar_error("a rowset begins within another");
     const RowsetShape* shape = shapes_.find(begin.rowset);
     if (shape == nullptr) return grammar_error("unknown rowset");
-    keeps_ = host::has_file_sizes(*shape->rowset) && wanted(*shape->rowset);
     const bool is_own = shape->rowset->scope == Scope::kOwn && is_of_database(*shape->rowset);
     if (is_own != (begin.own != 0) || is_own != is_own_name(begin.own_name))
         return grammar_error("unknown rowset of a user");
+    slicing_ = begin.slice != 0 && options_.use == CycleUse::kSend;
+    if (slicing_) {
+        shape_ = shape;
+        shape_number_ = shape->number;
+        begin_ = begin;
+        malformed_ = skipped_ = false;
+        received_ = 0;
+        slices_.begin(group(), begin.slice);
+        return {};
+    }
+    keeps_ = host::has_file_sizes(*shape->rowset) && wanted(*shape->rowset);
     start(*shape, begin);
     return {};
 }
@@ -75,6 +86,10 @@ Status Cycle::begin_rowset(const RowsetBegin& begin) {
 Status Cycle::rows(std::string_view rows) {
     if (!in_rowset()) return grammar_error("rows outside of a rowset");
     if (skipped_ || malformed_) return {};
+    if (slicing_) {
+        keep_slice(rows);
+        return {};
+    }
     if (keeps_) {
         keep(rows);
         return {};
@@ -124,6 +139,10 @@ Status Cycle::end_rowset(const RowsetEnd& end) {
     }
     // A frame of rows can get lost where memory is short; what was in it is not gone for that.
     const bool lost = !skipped_ && !malformed_ && received_ != end.rows;
+    if (slicing_) {
+        end_slice(end, std::move(report));
+        return {};
+    }
     if (lost && report.error.empty()) report.error = "rows were lost on their way";
     finish(end.complete && !lost, std::move(report));
     return {};
@@ -310,6 +329,7 @@ void Cycle::end(const CycleEnd& end) {
         if (needed) need_complete_.push_back(datid);
     }
     own_groups_.keep_databases(end.databases);
+    slices_.keep_databases(end.databases);
     if (end.own) forget_own(*end.own);
 }
 

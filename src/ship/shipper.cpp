@@ -251,7 +251,8 @@ Status Shipper::begin_cycle(const CycleBegin& begin) {
     options.snapshots.slice_bytes = slice_bytes_;
     options.snapshots.new_id = net::random_uuid;
     cycle_cpu_ = process_cpu_us();
-    cycle_ = std::make_unique<Cycle>(std::move(options), *shapes_, filter_, schedule_, own_groups_);
+    cycle_ = std::make_unique<Cycle>(std::move(options), *shapes_, filter_, schedule_, own_groups_,
+                                     slices_);
     begin_host_reading();
     return {};
 }
@@ -366,6 +367,8 @@ void Shipper::answer_collect_now(uint64_t request, const Cycle& cycle) {
             rows.text(report.error);
         } else if (report.left_out > 0) {
             rows.text(std::to_string(report.left_out) + " rows left out (pganalytics.max_rows)");
+        } else if (report.slice > 0) {
+            rows.text("slice " + std::to_string(report.slice) + "; the rest comes in other cycles");
         } else {
             rows.null();
         }

@@ -99,11 +99,12 @@ struct RowsetBegin {
     std::string datname;
     int64_t time = 0;
     bool partial = false;  // changed rows only; what is not named is as it was
+    uint16_t slice = 0;    // of the rowset, counted from 1 in each round; 0: it is whole
     // Of own.rows: which of the users' rowsets; the number is another for another definition.
     uint16_t own = 0;
     std::string own_name;
     static void fields(auto& self, auto& codec) {
-        codec(self.rowset, self.datid, self.datname, self.time, self.partial, self.own,
+        codec(self.rowset, self.datid, self.datname, self.time, self.partial, self.slice, self.own,
               self.own_name);
     }
 };
@@ -123,9 +124,10 @@ struct RowsetEnd {
     std::string message;
     uint64_t left_out = 0;  // rows
     std::string sums;       // of these, a json object by column; empty: none is left out
+    uint32_t last = 0;      // of a slice with more behind it: OID of its last object
     static void fields(auto& self, auto& codec) {
         codec(self.rows, self.complete, self.elapsed_us, self.cpu_us, self.sqlstate, self.message,
-              self.left_out, self.sums);
+              self.left_out, self.sums, self.last);
     }
 };
 

@@ -21,6 +21,7 @@
 
 #include "pganalytics/core/own_registry.hpp"
 #include "pganalytics/core/ship_messages.hpp"
+#include "pganalytics/core/slice_rounds.hpp"
 #include "pganalytics/core/visit_plan.hpp"
 #include "pganalytics/pg/database_list.hpp"
 #include "pganalytics/pg/program.hpp"
@@ -69,6 +70,7 @@ class Cycle {
         uint16_t number = 0;
         uint64_t bytes = 0;
         uint16_t own = 0;
+        uint16_t slice = 0;
     };
 
     std::vector<PlanRowset> plan_rowsets(const CycleOrder& order);
@@ -87,6 +89,10 @@ class Cycle {
     void on_rowset_end(std::string_view payload);
     std::string rowset_name(const OpenRowset& open) const;
     void on_rowset_absent(std::string_view payload);
+    // cycle_slices.cpp
+    void order_slices(const PlannedVisit& planned, VisitOrder& order) const;
+    void on_slice_read(const OpenRowset& open, const RowsetEnd& end);
+    void on_too_long(uint16_t rowset);
     // cycle_own.cpp
     void plan_own(std::vector<PlanRowset>& rowsets) const;
     void order_own(const PlannedVisit& planned, VisitOrder& order) const;
@@ -111,6 +117,7 @@ class Cycle {
     Visit visit_;
     DatabaseList list_;
     CounterPass pass_ = make_counter_pass();
+    SliceRounds slices_;
     OwnRegistry own_;
     bool own_known_ = false;     // definitions were read
     bool own_selected_ = false;  // in this cycle

@@ -13,6 +13,7 @@
 
 #include "pganalytics/core/frame.hpp"
 #include "pganalytics/core/own_rowset.hpp"
+#include "pganalytics/core/slice_rounds.hpp"
 #include "pganalytics/pg/postgres.hpp"
 
 namespace pganalytics::pg {
@@ -35,6 +36,7 @@ struct VisitOrder {
     // So many of the rowsets, the last, share another budget; it stops after that one that spends
     // it.
     uint16_t slow_rowsets = 0;
+    std::vector<Slice> slices;  // of rowsets that are not read whole
     int64_t slow_budget_us = 0;
     int32_t statement_timeout_ms = 0;
     int32_t lock_timeout_ms = 0;
@@ -48,7 +50,7 @@ struct VisitOrder {
         codec(self.database, self.role, self.datname, self.rowsets, self.tablespaces,
               self.deadline_us, self.cpu_budget_us, self.statement_timeout_ms, self.lock_timeout_ms,
               self.max_rows, self.statement_texts, self.own_definitions, self.own, self.own_first,
-              self.own_timeout_ms, self.slow_rowsets, self.slow_budget_us);
+              self.own_timeout_ms, self.slow_rowsets, self.slow_budget_us, self.slices);
     }
 };
 
@@ -68,11 +70,12 @@ struct OwnDefinitions {
 
 // Written by the visitor, read by the collector when the visitor is gone.
 struct VisitReport {
-    bool done;        // came to its end by itself
-    bool cut;         // left rowsets out: deadline or CPU budget
-    uint16_t own;     // the user's own rowset that is read now
-    uint64_t cpu_us;  // all of it but the last of its exit
-    int error_code;   // what ended it; 0: nothing
+    bool done;          // came to its end by itself
+    bool cut;           // left rowsets out: deadline or CPU budget
+    uint16_t own;       // the user's own rowset that is read now
+    uint16_t too_long;  // this rowset had most of the visit and was not read; its number + 1
+    uint64_t cpu_us;    // all of it but the last of its exit
+    int error_code;     // what ended it; 0: nothing
     char error[512];
 };
 

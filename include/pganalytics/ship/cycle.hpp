@@ -16,6 +16,7 @@
 #include "pganalytics/ship/host_reader.hpp"
 #include "pganalytics/ship/own_groups.hpp"
 #include "pganalytics/ship/rowset_shapes.hpp"
+#include "pganalytics/ship/sliced_rowsets.hpp"
 #include "pganalytics/ship/snapshot_writer.hpp"
 
 namespace pganalytics::ship {
@@ -27,6 +28,7 @@ struct RowsetReport {
     uint32_t datid = 0;  // 0: of the server
     std::string datname;
     bool partial = false;  // changed rows only
+    uint16_t slice = 0;    // of a rowset that goes on in another cycle; 0: it is none
     uint64_t rows = 0;
     uint64_t left_out = 0;  // rows there are beside these
     std::string sums;       // of those
@@ -69,7 +71,7 @@ class Cycle {
   public:
     // All of them outlive the cycle.
     Cycle(CycleOptions options, const RowsetShapes& shapes, SparseFilter& filter,
-          FullSchedule& schedule, OwnGroups& own_groups);
+          FullSchedule& schedule, OwnGroups& own_groups, SlicedRowsets& slices);
 
     // Errors are violations of the frames' grammar: the conversation is over then.
     Status begin_rowset(const RowsetBegin& begin);
@@ -106,6 +108,9 @@ class Cycle {
     void forget_own(const std::vector<OwnNumber>& own);
     void add_row(std::string_view body);
     void keep(std::string_view rows);
+    void keep_slice(std::string_view rows);
+    void end_slice(const RowsetEnd& end, RowsetReport report);
+    void end_round(const RowsetEnd& end, RowsetReport report);
     void finish(bool complete, RowsetReport report);
     void write(const RowsetShape& shape, const SparseFilter::Changes& changes,
                RowsetReport& report);
@@ -124,6 +129,7 @@ class Cycle {
     SparseFilter& filter_;
     FullSchedule& schedule_;
     OwnGroups& own_groups_;
+    SlicedRowsets& slices_;
     std::unique_ptr<SparseFilter> preview_filter_;
     std::unique_ptr<SnapshotWriter> writer_;
     std::vector<Deferred> deferred_;
@@ -142,7 +148,8 @@ class Cycle {
     RowsetBegin begin_;
     bool skipped_ = false;  // counted only
     bool malformed_ = false;
-    bool keeps_ = false;  // it goes to unfilled_
+    bool keeps_ = false;    // it goes to unfilled_
+    bool slicing_ = false;  // a slice, which goes to slices_
     std::string kept_;
     uint64_t received_ = 0;   // rows
     uint64_t not_taken_ = 0;  // of these, beyond the limit

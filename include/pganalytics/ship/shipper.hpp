@@ -92,6 +92,7 @@ class Shipper {
     FullSchedule schedule_;
     OwnGroups own_groups_;
     LeftOuts left_outs_;
+    SlicedRowsets slices_;
     std::unique_ptr<Cycle> cycle_;
     host::ServerProcesses processes_{host::now_us()};
     HostReader volumes_;

@@ -123,9 +123,9 @@ def decode_rows(types: list[str], data: bytes) -> list[list[Any]]:
 
 
 # The end of a RowsetBegin: not a partial reading, nor of a user's own rowset.
-WHOLE = flag(False) + varint(0) + text("")
+WHOLE = flag(False) + varint(0) * 2 + text("")
 # The end of a RowsetEnd that has all rows.
-NOTHING_LEFT_OUT = varint(0) + text("")
+NOTHING_LEFT_OUT = varint(0) + text("") + varint(0)
 # The end of a CycleEnd: the 18 fields of WorkerCounts, of which the first and the last are times, and no partial
 # readings.
 NOTHING_COUNTED = zigzag(0) + varint(0) * 16 + zigzag(0) + many([]) * 2

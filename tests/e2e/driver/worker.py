@@ -133,7 +133,7 @@ class Ship:
         self._send(
             frames.ROWSET_BEGIN,
             varint(shape.number) + varint(datid) + text(datname) + zigzag(time.time_ns() // 1000)
-            + frames.flag(False) + varint(own) + text(own_name),
+            + frames.flag(False) + varint(0) + varint(own) + text(own_name),
         )
         piece = b""
         for row in rows:
@@ -146,7 +146,7 @@ class Ship:
         self._send(
             frames.ROWSET_END,
             varint(len(rows)) + flag(complete) + varint(1500) + varint(700) + text("57014" if error else "") + text(error)
-            + varint(left_out) + text(sums),
+            + varint(left_out) + text(sums) + varint(0),
         )  # fmt: skip
 
     def end_cycle(self, databases: list[int] | None = None, own: dict[int, str] | None = None) -> None:

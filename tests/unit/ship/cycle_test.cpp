@@ -30,7 +30,7 @@ class CycleTest : public testing::Test {
         options.snapshots.new_id = [] { return Uuid{1}; };
         options.reading_limit = 1 << 20;
         options.now = now_ += 1000000;
-        Cycle cycle(options, shapes_, filter_, schedule_, own_groups_);
+        Cycle cycle(options, shapes_, filter_, schedule_, own_groups_, slices_);
         RowsetBegin begin;
         begin.rowset = tables_->number;
         begin.datid = kDatid;
@@ -53,6 +53,7 @@ class CycleTest : public testing::Test {
     const RowsetShape* tables_ = nullptr;
     SparseFilter filter_{SipKey{}};
     OwnGroups own_groups_;
+    SlicedRowsets slices_;
     FullSchedule schedule_{int64_t{3600} * 1000000};
     int64_t now_ = 0;
 };
@@ -86,7 +87,7 @@ TEST_F(CycleTest, PartialReadingsStandOnACompleteOne) {
         options.reading_limit = 1 << 20;
         options.now = now_ += 1000000;
         options.use = use;
-        Cycle cycle(options, shapes_, filter_, schedule_, own_groups_);
+        Cycle cycle(options, shapes_, filter_, schedule_, own_groups_, slices_);
         RowsetBegin begin;
         begin.rowset = tables_->number;
         begin.datid = kDatid;
@@ -149,6 +150,81 @@ TEST_F(CycleTest, WhatWasLeftOutIsNotKnownAnyMore) {
     EXPECT_EQ(filter_.rows(), 2U);
 }
 
+// A cycle with one slice of the tables.
+class SlicedCycleTest : public CycleTest {
+  protected:
+    RowsetReport slice(uint16_t number, const std::string& rows, uint64_t count, uint32_t last,
+                       const std::string& sqlstate = {}) {
+        CycleOptions options;
+        options.snapshots.new_id = [] { return Uuid{1}; };
+        options.reading_limit = limit_;
+        options.now = now_ += 1000000;
+        Cycle cycle(options, shapes_, filter_, schedule_, own_groups_, slices_);
+        RowsetBegin begin;
+        begin.rowset = tables_->number;
+        begin.datid = kDatid;
+        begin.slice = number;
+        EXPECT_TRUE(cycle.begin_rowset(begin));
+        EXPECT_TRUE(cycle.rows(rows));
+        RowsetEnd end;
+        end.rows = count;
+        end.complete = last == 0 && sqlstate.empty();
+        end.last = last;
+        end.sqlstate = sqlstate;
+        EXPECT_TRUE(cycle.end_rowset(end));
+        EXPECT_EQ(cycle.reports().size(), 1U);
+        return cycle.reports().front();
+    }
+
+    size_t limit_ = 1 << 20;
+};
+
+TEST_F(SlicedCycleTest, SlicesAreOneReading) {
+    const RowsetReport first = slice(1, rows({1, 2}), 2, 2);
+    EXPECT_FALSE(first.complete);
+    EXPECT_EQ(first.error, "");
+    EXPECT_EQ(first.slice, 1);
+    EXPECT_EQ(filter_.rows(), 0U);
+    const RowsetReport second = slice(2, rows({3}), 1, 0);
+    EXPECT_TRUE(second.complete);
+    EXPECT_EQ(second.slice, 0);
+    EXPECT_EQ(second.rows, 3U);
+    EXPECT_EQ(second.sent, 3U);
+    EXPECT_EQ(filter_.rows(), 3U);
+    EXPECT_EQ(slices_.bytes(), 0U);
+    // The next round lacks one, which is gone.
+    slice(1, rows({1}), 1, 2);
+    EXPECT_TRUE(slice(2, rows({3}), 1, 0).complete);
+    EXPECT_EQ(filter_.rows(), 2U);
+}
+
+TEST_F(SlicedCycleTest, AFailedSliceComesAgain) {
+    slice(1, rows({1, 2}), 2, 2);
+    const RowsetReport failed = slice(2, rows({3}), 1, 0, "57014");
+    EXPECT_NE(failed.error, "");
+    EXPECT_TRUE(slice(2, rows({3}), 1, 0).complete);
+    EXPECT_EQ(filter_.rows(), 3U);
+}
+
+TEST_F(SlicedCycleTest, ARoundWithALossProvesNothingGone) {
+    slice(1, rows({1, 2, 3}), 3, 0);
+    EXPECT_EQ(filter_.rows(), 3U);
+    // A frame of it is missing.
+    slice(1, rows({1}), 2, 2);
+    const RowsetReport lost = slice(2, rows({3}), 1, 0);
+    EXPECT_FALSE(lost.complete);
+    EXPECT_EQ(lost.error, "rows were lost on their way");
+    // A slice is missing.
+    slice(1, rows({1}), 1, 1);
+    EXPECT_FALSE(slice(3, rows({3}), 1, 0).complete);
+    // There is no room for them.
+    limit_ = rows({1, 2}).size() - 1;
+    slice(1, rows({1}), 1, 1);
+    EXPECT_FALSE(slice(2, rows({2}), 1, 0).complete);
+    EXPECT_EQ(filter_.rows(), 3U);
+    EXPECT_EQ(slices_.bytes(), 0U);
+}
+
 // Users' own rowsets: each is a group of its own, and one that is no longer defined is told gone.
 class OwnCycleTest : public testing::Test {
   protected:
@@ -169,7 +245,7 @@ class OwnCycleTest : public testing::Test {
         options.snapshots.new_id = [] { return Uuid{1}; };
         options.reading_limit = 1 << 20;
         options.now = now_ += 1000000;
-        return std::make_unique<Cycle>(options, shapes_, filter_, schedule_, own_groups_);
+        return std::make_unique<Cycle>(options, shapes_, filter_, schedule_, own_groups_, slices_);
     }
 
     RowsetBegin begin(uint16_t own, std::string name) const {
@@ -207,6 +283,7 @@ class OwnCycleTest : public testing::Test {
     const RowsetShape* shape_ = shapes_.find(rowset_number(*find_rowset("own", "rows")));
     SparseFilter filter_{SipKey{}};
     OwnGroups own_groups_;
+    SlicedRowsets slices_;
     FullSchedule schedule_{int64_t{3600} * 1000000};
     int64_t now_ = 0;
 };
