@@ -50,9 +50,13 @@ bench:
 .PHONY: bench
 endif
 
-## make torture         50,000 tables, 500 databases (TORTURE_TABLES=n TORTURE_DATABASES=n); many minutes
-torture: private
+## make torture         50,000 tables, 500 databases (TORTURE_TABLES=n TORTURE_DATABASES=n), 1,000,000 crash
+##                      states and 100,000 damaged spools (SPOOL_SEED=n); many minutes
+torture: private torture-spool
 	@PGANALYTICS_BINDIR="$$(cat $(BUILD)/private-bindir)" $(PYTHON) -B tests/torture/memory $(TORTURE_TABLES)
 	@PGANALYTICS_BINDIR="$$(cat $(BUILD)/private-bindir)" $(PYTHON) -B tests/torture/databases $(TORTURE_DATABASES)
 
-.PHONY: run torture
+torture-spool: $(spool_states)
+	SPOOL_CRASH_STATES=1000000 SPOOL_DAMAGE_CASES=100000 $(spool_states) --gtest_brief=1
+
+.PHONY: run torture torture-spool

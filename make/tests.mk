@@ -17,11 +17,13 @@ unit_library_objects := $(patsubst src/%.cpp,$(unit_dir)/src/%.o,$(unit_library_
 unit_library := $(unit_dir)/libpganalytics.a
 unit_sources := $(wildcard tests/unit/*/*.cpp)
 unit_objects := $(patsubst tests/unit/%.cpp,$(unit_dir)/tests/%.o,$(unit_sources))
+spool_states := $(unit_dir)/spool_states
 unit_programs := $(patsubst tests/unit/%/,$(unit_dir)/%_test,$(sort $(dir $(unit_sources))))
 
-## make unit            unit tests with sanitizers
-unit: $(unit_programs)
+## make unit            unit tests with sanitizers; the spool's crash states also without, for their number
+unit: $(unit_programs) $(spool_states)
 	@tests/unit/run $(unit_programs)
+	$(call step,crash states)SPOOL_CRASH_STATES=100000 $(spool_states) --gtest_brief=1
 
 $(unit_dir)/flags: FORCE | $(BUILD)/packages-ok
 	$(call record_flags,$(unit_compile))
@@ -43,6 +45,15 @@ $(foreach p,$(unit_programs),$(eval $(p): $(filter $(patsubst $(unit_dir)/%_test
 $(unit_programs):
 	$(call step,link $@)$(CXX) -o $@ $(filter %.o,$^) $(unit_library) -fsanitize=address,undefined -pthread \
 	    $(LDFLAGS) $(EXTRA_LDFLAGS) -lgtest -lgtest_main $(program_libs)
+
+# Sanitizers make it ten times slower.
+spool_states_sources := tests/unit/ship/spool_crash_test.cpp tests/unit/ship/spool_damage_test.cpp \
+    $(wildcard src/ship/spool_*.cpp) src/ship/loss_book.cpp src/core/crc32c.cpp src/host/files.cpp \
+    src/host/system_error.cpp
+$(spool_states): $(spool_states_sources) $(wildcard tests/unit/ship/spool_fixture.hpp \
+    tests/unit/support/simulated_files.hpp include/pganalytics/ship/*.hpp) $(unit_dir)/flags
+	$(call step,c++ $@)$(CXX) -std=c++20 -O2 $(WARNINGS) $(CXX_QUIRKS) -Iinclude -Itests/unit $(CXXFLAGS) \
+	    $(EXTRA_CXXFLAGS) -o $@ $(spool_states_sources) -pthread $(LDFLAGS) $(EXTRA_LDFLAGS) -lgtest -lgtest_main
 
 -include $(unit_library_objects:.o=.d) $(unit_objects:.o=.d)
 

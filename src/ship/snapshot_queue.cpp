@@ -1,18 +1,9 @@
 // The queue in memory (see the header). Runs in `pganalytics ship`.
 #include "pganalytics/ship/snapshot_queue.hpp"
 
-#include <algorithm>
 #include <utility>
 
 namespace pganalytics::ship {
-
-void Losses::count(const Snapshot& snapshot) {
-    ++snapshots;
-    rows += snapshot.rows;
-    bytes += snapshot.bytes_json;
-    first_time = first_time == 0 ? snapshot.time : std::min(first_time, snapshot.time);
-    last_time = std::max(last_time, snapshot.time);
-}
 
 std::vector<Snapshot> MemoryQueue::push(Snapshot snapshot) {
     std::vector<Snapshot> dropped;

@@ -7,20 +7,10 @@
 #include <deque>
 #include <vector>
 
+#include "pganalytics/ship/loss_book.hpp"
 #include "pganalytics/ship/snapshot.hpp"
 
 namespace pganalytics::ship {
-
-// What never reached the hub.
-struct Losses {
-    uint64_t snapshots = 0;
-    uint64_t rows = 0;
-    uint64_t bytes = 0;      // of JSON
-    int64_t first_time = 0;  // of the cycles; 0: nothing lost
-    int64_t last_time = 0;
-
-    void count(const Snapshot& snapshot);
-};
 
 class SnapshotQueue {
   public:
