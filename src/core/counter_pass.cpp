@@ -187,7 +187,9 @@ void CounterPass::meet_in(Database& database, StatisticsKind kind, uint32_t oid,
         return;
     }
     object->set(KnownObject::kMetNow);
-    if (object->rowset >= rowsets_.size() || !database.groups[object->rowset].primed) return;
+    if (object->rowset >= rowsets_.size()) return;
+    const Group& group = database.groups[object->rowset];
+    if (!group.primed || group.whole) return;
     if (!hash) hash = fold_hash(key_, counters);
     if (object->has(KnownObject::kOfTail) &&
         object->hash() == tail_hash(rowsets_[object->rowset], key_, counters)) {
@@ -278,54 +280,7 @@ bool CounterPass::stands_in(uint32_t datid) const {
     return !database->signs || now_us_ < database->not_before_us;
 }
 
-std::vector<PassGroup> CounterPass::changed() const {
-    std::vector<PassGroup> groups;
-    for (const Change& change : changes_) {
-        const PassGroup group = {change.database->oid, rowsets_[change.rowset].number};
-        if (groups.empty() || groups.back() != group) groups.push_back(group);
-    }
-    return groups;
-}
-
-// --- handing over
-
-void CounterPass::send(PassGroup group) {
-    sent_rows_ = 0;
-    sending_ = place_of(group.rowset).value_or(0);
-    sending_datid_ = group.datid;
-    const auto first =
-        std::partition_point(changes_.begin(), changes_.end(), [&](const Change& change) {
-            if (change.rowset != sending_) return change.rowset < sending_;
-            return change.database->oid < group.datid;
-        });
-    next_change_ = static_cast<size_t>(first - changes_.begin());
-}
-
-std::string_view CounterPass::next_rows(size_t limit) {
-    rows_.clear();
-    for (; next_change_ < changes_.size() && rows_.size() < limit; ++next_change_) {
-        const Change& change = changes_[next_change_];
-        if (change.rowset != sending_ || change.database->oid != sending_datid_) break;
-        KnownObject& object = change.database->objects.places()[change.place];
-        const std::string_view head = std::string_view(change.database->groups[sending_].heads)
-                                          .substr(object.head_at, object.head_bytes);
-        make_row(rowsets_[sending_], head, change.counters, &body_);
-        uint8_t length[kMaxVarintBytes];
-        rows_.append(reinterpret_cast<const char*>(length), put_varint(length, body_.size()));
-        rows_.append(body_);
-        object.set_hash(change.hash);
-        object.clear(KnownObject::kOfTail);
-        ++sent_rows_;
-    }
-    return rows_;
-}
-
 // --- what is known
-
-void CounterPass::forget(uint32_t datid) {
-    if (Database* const database = find(datid))
-        for (Group& group : database->groups) group.primed = false;
-}
 
 void CounterPass::forget_all() {
     changes_ = {};

@@ -72,15 +72,18 @@ void CounterPass::take_over(Database& database, size_t place) {
     group.objects = staged_.size();
     group.written = database.written;
     group.read = group.primed = true;
+    group.whole = false;
 }
 
-void CounterPass::end_reading(bool good, uint64_t rows) {
+void CounterPass::end_reading(bool good, uint64_t rows, bool left_out) {
     if (!reads_) return;
     reads_ = false;
     Database* const database = find(reading_.datid);
     if (database != nullptr && good && !reading_bad_ && staged_.size() == rows &&
-        objects() + rows <= kMaxObjects)
+        objects() + rows <= kMaxObjects) {
         take_over(*database, reading_place_);
+        database->groups[reading_place_].left_out = left_out;
+    }
     staged_ = {};
     staged_heads_ = {};
 }

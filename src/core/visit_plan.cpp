@@ -156,6 +156,15 @@ bool VisitPlan::is_planned(uint32_t database, uint16_t rowset) const {
     });
 }
 
+void VisitPlan::forget_reads() {
+    const auto by_pass = [&](uint16_t number) {
+        return std::any_of(rowsets_.begin(), rowsets_.end(), [&](const PlanRowset& rowset) {
+            return rowset.number == number && rowset.pass_period_us > 0;
+        });
+    };
+    std::erase_if(states_, [&](const auto& entry) { return !by_pass(entry.first.second); });
+}
+
 void VisitPlan::forget_gone() {
     std::set<uint32_t> there = {0};
     for (const PlanDatabase& database : databases_) there.insert(database.oid);

@@ -99,6 +99,7 @@ void Collector::recover() {
     program_.reject("the collector lost a part of what was said");
     briefing_.settings_reloaded();
     cycle_.program_lost();
+    cycle_.forget_passes();
     fail_requests();
 }
 

@@ -256,14 +256,14 @@ int64_t Cycle::next_us() const {
 }
 
 void Cycle::program_lost() {
-    forget_passes();
+    stop_changes();
     if (!active_ || lost_) return;
     lost_ = true;
     visit_.stop_listening();
 }
 
 void Cycle::forget_reads() {
-    forget_passes();
+    stop_changes();
     plan_.forget_reads();
     host_read_.clear();
 }

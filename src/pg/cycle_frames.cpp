@@ -37,7 +37,7 @@ void Cycle::on_rowset_begin(std::string_view payload) {
     close_rowset();
     announce();
     rowset_ = OpenRowset{begin->rowset, 0, begin->own, begin->slice};
-    if (!begin->partial && begin->slice == 0 && !dry_)
+    if (!in_changes_ && begin->slice == 0 && !dry_)
         pass_.begin_reading({begin->datid, begin->rowset});
 }
 
@@ -50,7 +50,7 @@ void Cycle::on_rowset_end(std::string_view payload) {
                static_cast<int64_t>(end->cpu_us));
     if (rowset_->own == 0) on_slice_read(*rowset_, *end);
     if (rowset_->own != 0) on_own_read(rowset_->own, *end);
-    pass_.end_reading(good && end->complete && !lost_, end->rows);
+    pass_.end_reading(good && end->complete && !lost_, end->rows, end->left_out > 0);
     ++figures_.rowsets_read;
     figures_.rows += end->rows;
     figures_.bytes += rowset_->bytes;

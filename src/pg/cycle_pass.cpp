@@ -59,39 +59,53 @@ void Cycle::queue_changes(const std::vector<PlanDatabase>& databases) {
         begin.datid = group.datid;
         begin.datname = database->name;
         begin.time = announcement_->time;
-        begin.partial = true;
         changes_.push_back(std::move(begin));
     }
 }
 
 // The next frame of them.
 void Cycle::hand_over_changes() {
-    const RowsetBegin& begin = changes_.front();
+    RowsetBegin& begin = changes_.front();
     if (!in_changes_) {
+        const PassGroup group = {begin.datid, begin.rowset};
         in_changes_ = true;
-        pass_.send({begin.datid, begin.rowset});
+        begin.partial = !pass_.is_whole(group);
+        pass_.send(group);
         visited_name_ = begin.datname;
         return take_frame(make_frame(begin));
     }
-    const std::string_view rows = pass_.next_rows(kRowsFrameBytes);
+    FlatError error;
+    const std::string_view rows = pass_.next_rows(
+        kRowsFrameBytes,
+        [&](StatisticsKind kind, uint32_t datid, std::span<const uint32_t> oids,
+            CounterCopy* copies) { return look_up_statistics(kind, datid, oids, copies, error); });
     if (!rows.empty()) return take_frame(make_frame(FrameType::kRowsetRows, rows));
     RowsetEnd end;
     end.rows = pass_.sent_rows();
-    end.complete = true;
+    end.complete = pass_.sent_all();
+    if (!end.complete) {
+        end.sqlstate = sqlstate_text(error.code);
+        end.message = error.message;
+    }
     take_frame(make_frame(end));
     in_changes_ = false;
     if (!changes_.empty()) changes_.pop_front();
 }
 
 void Cycle::need_complete(const std::vector<uint32_t>& databases) {
-    for (const uint32_t datid : databases) pass_.forget(datid);
+    for (const uint32_t datid : databases) pass_.send_whole(datid);
 }
 
-void Cycle::forget_passes() {
-    pass_.forget_all();
+void Cycle::stop_changes() {
+    pass_.send_all_whole();
     changes_.clear();
     in_changes_ = false;
     slices_.restart();
+}
+
+void Cycle::forget_passes() {
+    stop_changes();
+    pass_.forget_all();
 }
 
 }  // namespace pganalytics::pg

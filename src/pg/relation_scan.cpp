@@ -129,7 +129,7 @@ bool deliver(Pass* pass, const FormData_pg_class* relation) {
 }
 
 bool delay(Pass* pass, const FormData_pg_class* relation) {
-    prefetch_relation_counters(statistics_database(relation), relation->oid);
+    prefetch_counters(StatisticsKind::kRelation, statistics_database(relation), relation->oid);
     FormData_pg_class* const place = &pass->ahead[pass->met % kAhead];
     if (pass->met >= kAhead && !deliver(pass, place)) return false;
     std::memcpy(place, relation, CLASS_TUPLE_SIZE);

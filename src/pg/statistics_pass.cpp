@@ -161,4 +161,20 @@ bool walk_statistics(CounterPass& pass, FlatError& error) {
     }
 }
 
+bool look_up_statistics(StatisticsKind kind, uint32_t datid, std::span<const uint32_t> oids,
+                        CounterCopy* copies, FlatError& error) {
+    const bool good = try_postgres(
+        [&] {
+            CurrentResourceOwner = nullptr;
+            for (const uint32_t oid : oids) prefetch_counters(kind, datid, oid);
+            for (const uint32_t oid : oids) {
+                copies->size = copy_counters(kind, datid, oid, copies->bytes, sizeof copies->bytes);
+                ++copies;
+            }
+        },
+        error);
+    if (!good) recover_from_error();
+    return good;
+}
+
 }  // namespace pganalytics::pg

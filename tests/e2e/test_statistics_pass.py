@@ -2,12 +2,17 @@
 later): what the hub has in the end is what SQL says, whatever happened meanwhile."""
 
 import itertools
+import os
+import signal
 
 import pytest
 
-from collecting import figure, wait_cycles
+from collecting import figure, ship, wait_cycles
 from harness import wait_until
 from watched import LOAD, SCHEMA, Watched, watched  # noqa: F401
+
+
+PG_DATABASE = 1262  # shared by all databases
 
 
 @pytest.mark.time_limit(180)
@@ -100,6 +105,42 @@ def test_databases_come_and_go(watched: Watched) -> None:
     assert not watched.hub.stored("pg_stats_tables", "watched", f"datid = {datid} and time > '{before}'")
     watched.server.set({"pganalytics.exclude_databases": None})
     watched.wait_same()
+
+
+@pytest.mark.time_limit(120)
+def test_a_new_run_of_the_program_is_told_all_without_visits(watched: Watched) -> None:
+    databases = watched.databases()
+    watched.wait_same()
+    watched.wait_primed()
+    # What waits its turn, so that nothing else brings a visit.
+    watched.server.query("select * from pganalytics_collect_now()")
+    watched.wait_primed()
+    # With the first cycle of a run, those rowsets of the main database that are not slow are read.
+    watched.server.set({"pganalytics.plugins": "pg_stats"})
+    wait_cycles(watched.server, 2)
+    watched.wait_primed()
+    of_shared = watched.told("tables", datid(watched, "second"))[PG_DATABASE]
+    before = watched.hub.value("select now()")
+    visits, cycles = figure(watched.server, "visitors", "visits"), figure(watched.server, "collector", "cycles")
+    os.kill(ship(watched.server), signal.SIGKILL)
+
+    def all_new() -> bool:
+        told = [row for name in databases for row in watched.told("tables", datid(watched, name)).values()]
+        return bool(told) and all(row["time"] > before for row in told)
+
+    wait_until(all_new, 30, "each row came anew", every=0.3)
+    visits = figure(watched.server, "visitors", "visits") - visits
+    assert visits <= figure(watched.server, "collector", "cycles") - cycles, "the main database only"
+    again = watched.told("tables", datid(watched, "second"))[PG_DATABASE]
+    assert again["seq_scan"] >= of_shared["seq_scan"] > 0
+    watched.wait_same()
+    watched.server.set({"pganalytics.plugins": None})
+    watched.run(LOAD, "second")
+    watched.wait_same()
+
+
+def datid(watched: Watched, name: str) -> int:
+    return watched.server.value("select oid::int8 from pg_database where datname = %s", (name,))
 
 
 def test_switched_off_plugin(watched: Watched) -> None:

@@ -12,7 +12,10 @@
 //   - the database's own catalogs were written, or an object is met that no reading had; as long as
 //     such readings bring nothing new (temporary tables), the next wish waits twice as long, ten
 //     minutes at most,
-//   - a reading failed, was cut, or the program asks for it.
+//   - a reading failed or was cut.
+//
+// A program that knows nothing of such a database, or asks for all of it, is given all its rows as
+// a complete reading without a visit: the labels of the last one with the counters of this moment.
 //
 // Nothing here says when a reading is made; a database that is not primed is read as if there were
 // no pass.
@@ -20,6 +23,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -42,6 +46,17 @@ struct PassGroup {
     uint16_t rowset = 0;  // its number
     bool operator==(const PassGroup&) const = default;
 };
+
+// The counters of an object as they stand in shared memory.
+struct CounterCopy {
+    static constexpr size_t kMostBytes = 320;
+    size_t size = 0;  // 0: it has none
+    alignas(8) char bytes[kMostBytes];
+    std::string_view view() const { return {bytes, size}; }
+};
+// Fills a copy for each OID. False: they could not be read.
+using CounterLookup = std::function<bool(StatisticsKind kind, uint32_t datid,
+                                         std::span<const uint32_t> oids, CounterCopy* copies)>;
 
 class CounterPass {
   public:
@@ -72,22 +87,29 @@ class CounterPass {
     // --- what came of it, until the next one
     // Whether no visit is needed for the counters of this database.
     bool stands_in(uint32_t datid) const;
-    // With changed rows, by rowset and database.
+    // With changed rows, by rowset and database; first those that are sent whole.
     std::vector<PassGroup> changed() const;
+    bool is_whole(PassGroup group) const;
 
     // --- handing over: send() begins a group of changed(), then next_rows() until it is empty.
     void send(PassGroup group);
-    std::string_view next_rows(size_t limit);
+    // `look_up` is asked for groups that are sent whole.
+    std::string_view next_rows(size_t limit, const CounterLookup& look_up);
     uint64_t sent_rows() const { return sent_rows_; }
+    // Whether all of the group was sent. Where not, it has to be read.
+    bool sent_all() const { return !send_failed_; }
 
     // --- a complete reading on its way to the program; of rowsets not covered nothing is kept
     void begin_reading(PassGroup group);
     void add_rows(std::string_view rows);
-    // `good`: complete, and all of it was handed over.
-    void end_reading(bool good, uint64_t rows);
+    // `good`: complete, and all of it was handed over. `left_out`: there were more rows, which only
+    // a reading can sum up.
+    void end_reading(bool good, uint64_t rows, bool left_out = false);
 
-    // Has to be read completely.
-    void forget(uint32_t datid);
+    // What was handed over is not known there: it is sent whole, or read where rows are left out.
+    void send_whole(uint32_t datid);
+    void send_all_whole();
+    // All has to be read completely.
     void forget_all();
 
     // Databases that the next pass stands in for, as far as is known now; and the rowsets.
@@ -99,8 +121,10 @@ class CounterPass {
   private:
     struct Group {
         bool primed = false;
-        bool read = false;  // since the last pass
-        bool news = false;  // that reading brought other labels than the one before
+        bool whole = false;     // is to be sent so
+        bool left_out = false;  // rows, by the last reading
+        bool read = false;      // since the last pass
+        bool news = false;      // that reading brought other labels than the one before
         std::string heads;
         uint64_t digest = 0;  // of all heads
         size_t objects = 0;
@@ -159,6 +183,9 @@ class CounterPass {
     void meet_in(Database& database, StatisticsKind kind, uint32_t oid, std::string_view counters,
                  std::optional<uint64_t>& hash, bool shared);
     static void sweep(Database& database);
+    void send_changes(size_t limit);
+    void send_objects(size_t limit, const CounterLookup& look_up);
+    void put(const Database& database, KnownObject& object, std::string_view counters);
     bool all_primed(const Database& database) const;
     bool has_signs(const Database& database) const;
     void take_over(Database& database, size_t place);
@@ -182,6 +209,10 @@ class CounterPass {
     // under way
     size_t sending_ = 0;  // rowset
     size_t next_change_ = 0;
+    bool sending_whole_ = false;
+    bool send_failed_ = false;
+    std::vector<uint32_t> objects_to_send_;  // their places, where the group is sent whole
+    size_t next_object_ = 0;
     uint32_t sending_datid_ = 0;
     uint64_t sent_rows_ = 0;
     std::string rows_;

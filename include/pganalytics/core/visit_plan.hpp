@@ -103,11 +103,10 @@ class VisitPlan {
     int64_t waiting_since() const;
     uint32_t visited() const { return static_cast<uint32_t>(visited_.size()); }
 
-    // Every rowset is due again, as for a program that knows nothing yet.
-    void forget_reads() {
-        states_.clear();
-        absences_.clear();
-    }
+    // Every rowset is due again, as for a program that knows nothing yet; but for those that passes
+    // fill: their rows come without a visit. Where an extension is not, it is not looked for
+    // either.
+    void forget_reads();
 
   private:
     struct State {

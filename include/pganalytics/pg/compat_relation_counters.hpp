@@ -99,47 +99,52 @@ inline std::span<const RelationCounter> relation_counters() { return kRelationCo
 
 // The hash's entry, its partition locked, shared; null: none. `database` is InvalidOid for a
 // relation that all databases share.
-inline PgStatShared_HashEntry* find_relation_counters(Oid database, Oid relation) {
+inline PgStatShared_HashEntry* find_counters(StatisticsKind kind, Oid database, Oid oid) {
     PgStat_HashKey key;
     std::memset(&key, 0, sizeof key);  // with its padding: it is hashed as bytes
-    key.kind = PGSTAT_KIND_RELATION;
+    key.kind = kind == StatisticsKind::kRelation ? PGSTAT_KIND_RELATION : PGSTAT_KIND_FUNCTION;
     key.dboid = database;
 #if PG_VERSION_NUM >= 180000
-    key.objid = relation;
+    key.objid = oid;
 #else
-    key.objoid = relation;
+    key.objoid = oid;
 #endif
     return static_cast<PgStatShared_HashEntry*>(dshash_find(pgStatLocal.shared_hash, &key, false));
 }
 
-inline PgStatShared_Relation* shared_counters(const PgStatShared_HashEntry& entry) {
-    return static_cast<PgStatShared_Relation*>(dsa_get_address(pgStatLocal.dsa, entry.body));
+template <class Shared>
+void copy_locked(Shared* shared, void* out) {
+    LWLockAcquire(&shared->header.lock, LW_SHARED);
+    std::memcpy(out, &shared->stats, sizeof shared->stats);
+    LWLockRelease(&shared->header.lock);
 }
 
 // As of now; all zero where the relation was never used. As pgstat's own snapshot does it: the
 // partition stays locked while the entry is copied under its own lock.
 inline void read_relation_counters(Oid database, Oid relation, RelationCounters* out) {
-    PgStatShared_HashEntry* const entry = find_relation_counters(database, relation);
+    PgStatShared_HashEntry* const entry =
+        find_counters(StatisticsKind::kRelation, database, relation);
     if (entry == nullptr || entry->dropped) {
         *out = {};
     } else {
-        PgStatShared_Relation* const shared = shared_counters(*entry);
-        LWLockAcquire(&shared->header.lock, LW_SHARED);
-        *out = shared->stats;
-        LWLockRelease(&shared->header.lock);
+        copy_locked(
+            static_cast<PgStatShared_Relation*>(dsa_get_address(pgStatLocal.dsa, entry->body)),
+            out);
     }
     if (entry != nullptr) dshash_release_lock(pgStatLocal.shared_hash, entry);
 }
 
-// Asks the processor for what read_relation_counters() will want in a moment. What is fetched may
-// be freed meanwhile: nothing is read here.
-inline void prefetch_relation_counters(Oid database, Oid relation) {
-    PgStatShared_HashEntry* const entry = find_relation_counters(database, relation);
+// Asks the processor for what a look-up will want in a moment. What is fetched may be freed
+// meanwhile: nothing is read here.
+inline void prefetch_counters(StatisticsKind kind, Oid database, Oid oid) {
+    PgStatShared_HashEntry* const entry = find_counters(kind, database, oid);
     if (entry == nullptr) return;
     constexpr size_t kCacheLine = 64;
-    const char* const shared = reinterpret_cast<const char*>(shared_counters(*entry));
-    for (size_t i = 0; i < sizeof(PgStatShared_Relation); i += kCacheLine)
-        __builtin_prefetch(shared + i);
+    const auto* const shared =
+        static_cast<const char*>(dsa_get_address(pgStatLocal.dsa, entry->body));
+    const size_t bytes = kind == StatisticsKind::kRelation ? sizeof(PgStatShared_Relation)
+                                                           : sizeof(PgStatShared_Function);
+    for (size_t i = 0; i < bytes; i += kCacheLine) __builtin_prefetch(shared + i);
     dshash_release_lock(pgStatLocal.shared_hash, entry);
 }
 
@@ -160,9 +165,28 @@ void copy_counters(const PgStatShared_HashEntry& hashed, Shared* shared, Statist
     entry->oid = hashed.key.objoid;
 #endif
     entry->size = sizeof shared->stats;
-    LWLockAcquire(&shared->header.lock, LW_SHARED);
-    std::memcpy(entry->counters, &shared->stats, sizeof shared->stats);
-    LWLockRelease(&shared->header.lock);
+    copy_locked(shared, entry->counters);
+}
+
+// Of one object, a shared relation's too, into `out`: how many bytes; 0: it has none.
+inline size_t copy_counters(StatisticsKind kind, Oid database, Oid oid, char* out, size_t room) {
+    PgStatShared_HashEntry* entry = find_counters(kind, database, oid);
+    if (entry == nullptr && oid < FirstNormalObjectId && kind == StatisticsKind::kRelation)
+        entry = find_counters(kind, InvalidOid, oid);
+    if (entry == nullptr) return 0;
+    size_t size = 0;
+    if (!entry->dropped) {
+        void* const shared = dsa_get_address(pgStatLocal.dsa, entry->body);
+        if (kind == StatisticsKind::kRelation && sizeof(RelationCounters) <= room) {
+            copy_locked(static_cast<PgStatShared_Relation*>(shared), out);
+            size = sizeof(RelationCounters);
+        } else if (kind == StatisticsKind::kFunction && sizeof(FunctionCounters) <= room) {
+            copy_locked(static_cast<PgStatShared_Function*>(shared), out);
+            size = sizeof(FunctionCounters);
+        }
+    }
+    dshash_release_lock(pgStatLocal.shared_hash, entry);
+    return size;
 }
 
 // All entries of relations and functions, each as of its own moment. `walker` is asked for room()
@@ -195,7 +219,8 @@ inline constexpr bool kReadsRelationCounters = false;
 
 inline std::span<const RelationCounter> relation_counters() { return {}; }
 inline void read_relation_counters(Oid, Oid, RelationCounters* out) { *out = {}; }
-inline void prefetch_relation_counters(Oid, Oid) {}
+inline void prefetch_counters(StatisticsKind, Oid, Oid) {}
+inline size_t copy_counters(StatisticsKind, Oid, Oid, char*, size_t) { return 0; }
 
 struct FunctionCounters {
     int64_t counters[3];

@@ -6,7 +6,7 @@
 //
 // Before the first visit of a scheduled cycle one pass over the shared statistics is made (15 to
 // 18): databases that it stands in for are visited for other rowsets only, and what changed in them
-// goes to `ship` as partial readings.
+// goes to `ship` as partial readings; all of it, where `ship` does not know the rest.
 //
 // A rowset whose visitor ends in its midst is ended for it, as incomplete.
 #pragma once
@@ -56,10 +56,12 @@ class Cycle {
     int64_t next_us() const;
     // The program that got the beginning is gone.
     void program_lost();
-    // The program asks for complete readings of these databases.
+    // The program asks for all rows of these databases that passes stand in for.
     void need_complete(const std::vector<uint32_t>& databases);
     // A new run of the program knows nothing: everything is due again.
     void forget_reads();
+    // What is known of passes may be incomplete: everything is read anew.
+    void forget_passes();
     // Users' own rowsets that are switched off are tried again.
     void retry_own();
     // Ends the visit, for the worker's own end.
@@ -81,7 +83,7 @@ class Cycle {
                    std::vector<PlanDatabase>& databases);
     void queue_changes(const std::vector<PlanDatabase>& databases);
     void hand_over_changes();
-    void forget_passes();
+    void stop_changes();
     bool start_next_visit(int64_t now_us);
     VisitOrder visit_order(const PlannedVisit& planned, int64_t now_us) const;
     void take_frame(std::string frame);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <span>
 
 #include "pganalytics/core/counter_pass.hpp"
 #include "pganalytics/pg/guard.hpp"
@@ -14,5 +15,9 @@ CounterPass make_counter_pass();
 
 // meet() for each entry there is. False: `error` says why; what was met is then worth nothing.
 bool walk_statistics(CounterPass& pass, FlatError& error);
+
+// The counters of single objects, each as of its own moment (CounterLookup).
+bool look_up_statistics(StatisticsKind kind, uint32_t datid, std::span<const uint32_t> oids,
+                        CounterCopy* copies, FlatError& error);
 
 }  // namespace pganalytics::pg

@@ -125,13 +125,34 @@ class CounterPassTest : public testing::Test {
         uint64_t rows = 0;
         for (const PassGroup& group : pass_.changed()) {
             if (!pass_.stands_in(group.datid)) continue;
+            if (pass_.is_whole(group)) {
+                std::erase_if(databases_[group.datid].received,
+                              [&](const auto& one) { return one.first.first == group.rowset; });
+            }
             pass_.send(group);
-            for (std::string_view bytes = pass_.next_rows(64); !bytes.empty();
-                 bytes = pass_.next_rows(64))
+            for (std::string_view bytes = next_rows(); !bytes.empty(); bytes = next_rows())
                 take(group, bytes);
             rows += pass_.sent_rows();
         }
         return rows;
+    }
+
+    std::string_view next_rows() {
+        return pass_.next_rows(64, [&](auto kind, auto datid, auto oids, auto* copies) {
+            for (const uint32_t oid : oids) copies++->size = copy(kind, datid, oid, copies->bytes);
+            return look_ups_work_;
+        });
+    }
+
+    size_t copy(StatisticsKind kind, uint32_t datid, uint32_t oid, char* out) {
+        const auto& objects = databases_[datid].objects;
+        const auto place = objects.find(oid);
+        if (place == objects.end() || !place->second.has_entry ||
+            kind_of(place->second.rowset) != kind)
+            return 0;
+        const std::string_view bytes = place->second.counters.bytes();
+        std::memcpy(out, bytes.data(), bytes.size());
+        return bytes.size();
     }
 
     void take(PassGroup group, std::string_view bytes) {
@@ -210,6 +231,7 @@ class CounterPassTest : public testing::Test {
     int64_t now_ = 0;
     int walks_ = 0;  // of the last pass
     int most_walks_ = 3;
+    bool look_ups_work_ = true;
 };
 
 TEST_F(CounterPassTest, ChangedRowsOnlyOnceAllIsRead) {
@@ -257,10 +279,8 @@ TEST_F(CounterPassTest, WishesForReadings) {
     EXPECT_TRUE(wished()) << "the catalog was written";
     read_all(60);
     EXPECT_FALSE(wished());
-    pass_.forget(60);
-    EXPECT_TRUE(wished()) << "asked for";
-    read_all(60);
-    EXPECT_FALSE(wished());
+    pass_.send_whole(60);
+    EXPECT_FALSE(wished()) << "asked for: no reading is needed";
     read(60, kIndexes, false);
     EXPECT_TRUE(wished()) << "a reading failed";
     read(60, kIndexes);
@@ -268,6 +288,90 @@ TEST_F(CounterPassTest, WishesForReadings) {
     pass_.forget_all();
     EXPECT_TRUE(wished());
     EXPECT_TRUE(pass_.changed().empty());
+}
+
+TEST_F(CounterPassTest, AllRowsWithoutAReading) {
+    make_two();
+    pass_.send_whole(60);
+    databases_[60].received.clear();
+    ++databases_[60].objects[100].counters.scans;
+    ++databases_[50].objects[100].counters.scans;
+    EXPECT_EQ(cycle(), 5U) << "all of one, what changed of the other";
+    EXPECT_EQ(databases_[50].received, truth(50));
+    EXPECT_EQ(databases_[60].received, truth(60));
+    EXPECT_EQ(cycle(), 0U);
+    // What is used between the pass and the look-up is told once; what is dropped there, not at
+    // all.
+    pass_.send_all_whole();
+    pass();
+    ++databases_[50].objects[103].counters.scans;
+    databases_[60].objects[102] = {kTables, "idle", {0, 1, 0}, true};
+    databases_[60].objects.erase(101);
+    EXPECT_EQ(hand_over(), 7U);
+    EXPECT_EQ(databases_[50].received, truth(50));
+    EXPECT_EQ(databases_[60].received, truth(60));
+    read_all(60);
+    EXPECT_EQ(cycle(), 0U);
+    ++databases_[60].objects[102].counters.scans;
+    EXPECT_EQ(cycle(), 1U);
+    EXPECT_EQ(databases_[60].received, truth(60));
+    // An empty rowset is sent whole, too: it is known then that there is nothing in it.
+    databases_[60].objects.erase(103);
+    read_all(60);
+    pass();
+    pass_.send_whole(60);
+    EXPECT_TRUE(pass_.is_whole({60, kFunctions}));
+    databases_[60].received[{kFunctions, 1}] = "of another time";
+    hand_over();
+    EXPECT_FALSE(pass_.is_whole({60, kFunctions}));
+    EXPECT_EQ(databases_[60].received, truth(60));
+}
+
+TEST_F(CounterPassTest, WhereRowsAreLeftOutAReadingIsNeeded) {
+    make_two();
+    const auto leave_out = [&](bool left_out) {
+        pass_.begin_reading({60, kTables});
+        pass_.add_rows(row(kTables, 60, 100, "used", databases_[60].objects[100].counters));
+        pass_.end_reading(true, 1, left_out);
+    };
+    leave_out(true);
+    pass();
+    EXPECT_TRUE(pass_.stands_in(60));
+    pass_.send_whole(60);
+    pass();
+    EXPECT_FALSE(pass_.stands_in(60));
+    leave_out(false);
+    pass_.send_whole(60);
+    pass();
+    EXPECT_TRUE(pass_.stands_in(60));
+}
+
+TEST_F(CounterPassTest, AReadingTellsAllRowsToo) {
+    make_two();
+    pass_.send_all_whole();
+    read_all(60);
+    pass();
+    EXPECT_EQ(pass_.changed(),
+              (std::vector<PassGroup>{{50, kTables}, {50, kIndexes}, {50, kFunctions}}));
+}
+
+TEST_F(CounterPassTest, LookUpsThatFailLeaveItToReadings) {
+    make_two();
+    pass_.send_whole(60);
+    pass();
+    look_ups_work_ = false;
+    pass_.send({60, kTables});
+    EXPECT_TRUE(next_rows().empty());
+    EXPECT_FALSE(pass_.sent_all());
+    look_ups_work_ = true;
+    EXPECT_FALSE(pass_.stands_in(60));
+    pass_.send({60, kIndexes});
+    EXPECT_FALSE(next_rows().empty());
+    EXPECT_TRUE(next_rows().empty());
+    EXPECT_TRUE(pass_.sent_all());
+    cycle();
+    EXPECT_EQ(cycle(), 0U);
+    EXPECT_EQ(databases_[60].received, truth(60));
 }
 
 TEST_F(CounterPassTest, ReadingsThatBringNothingNewComeSeldom) {
@@ -431,6 +535,14 @@ TEST_F(CounterPassTest, ReceiverKnowsTheTruth) {
                               [](const auto& one) { return one.second.name.empty(); });
             }
             const uint32_t datid = 1 + dice(3);
+            if (dice(9) == 0) {
+                databases_[datid].received.clear();
+                pass_.send_whole(datid);
+            }
+            if (dice(15) == 0) {
+                for (auto& [oid, database] : databases_) database.received.clear();
+                pass_.send_all_whole();
+            }
             switch (dice(8)) {
                 case 0:
                     read(datid, kTables, false);
@@ -439,7 +551,9 @@ TEST_F(CounterPassTest, ReceiverKnowsTheTruth) {
                     read_all(datid);
                     break;
                 case 2:
-                    pass_.forget(datid);
+                    look_ups_work_ = false;
+                    cycle();
+                    look_ups_work_ = true;
                     break;
                 default:
                     cycle();

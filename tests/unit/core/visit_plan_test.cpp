@@ -440,6 +440,7 @@ TEST_F(ExtensionPlanTest, AbsenceIsRememberedForTenMinutes) {
     for (int i = 1; i < 10; ++i) EXPECT_EQ(cycle(0), std::vector<uint32_t>{}) << i;
     EXPECT_EQ(plan_.waiting(), 0U);
     EXPECT_EQ(cycle(0), (std::vector<uint32_t>{10, 11, 12}));
+    plan_.forget_reads();
     EXPECT_EQ(cycle(0), std::vector<uint32_t>{});
     EXPECT_EQ(cycle(12, true), (std::vector<uint32_t>{10, 11, 12})) << "somebody asks";
     EXPECT_EQ(cycle(12), std::vector<uint32_t>{12});
@@ -508,6 +509,18 @@ TEST_F(PassPlanTest, WhoComesAnywayReadsWhatIsHalfDue) {
     for (int i = 0; i <= 9; ++i) cycle(false);  // 3 at 0 and at 3
     for (int i = 0; i < 6; ++i) EXPECT_EQ(cycle(true)[11], Numbers{}) << i;
     EXPECT_EQ(cycle(true)[11], (Numbers{2, 3})) << "7 of its 10 minutes";
+}
+
+TEST_F(PassPlanTest, ForgettingBringsNoVisitWhereOneStandsIn) {
+    using Done = std::map<uint32_t, Numbers>;
+    for (int i = 0; i <= 3; ++i) cycle(false);
+    plan_.forget_reads();
+    EXPECT_EQ(cycle(true), (Done{{10, {1, 3}}, {11, {3}}}));
+    plan_.forget_reads();
+    off_ = {10, 11};
+    EXPECT_EQ(cycle(true), (Done{{10, {1}}}));
+    plan_.forget_reads();
+    EXPECT_EQ(cycle(false), (Done{{10, {1, 2}}, {11, {2}}}));
 }
 
 TEST_F(PassPlanTest, WhatIsOffBringsNobodyThere) {
