@@ -1,5 +1,5 @@
-// Plugin pg_schema: relations and their columns as they are defined; what hangs on them is in
-// catalog_pg_schema_details.cpp.
+// Plugin pg_schema: databases, tablespaces, relations and their columns as they are defined; what
+// hangs on them is in catalog_pg_schema_details.cpp.
 //
 // A row is an object by its OID, with a digest of all that defines it: another digest is a change,
 // and the hub tells what, when, before and after (view schema_changes). The digest is made of what
@@ -177,6 +177,51 @@ constexpr Column kColumns[] = {
     digest(PGANALYTICS_COLUMN_DIGEST(", t.attcompression"), since(14)),
 };
 
+// --- of the server
+
+constexpr Source kDatabasesSources[] = {
+    {R"(FROM pg_catalog.pg_database d
+JOIN pg_catalog.pg_tablespace s ON s.oid OPERATOR(pg_catalog.=) d.dattablespace
+LEFT JOIN pg_catalog.pg_db_role_setting e ON e.setdatabase OPERATOR(pg_catalog.=) d.oid
+     AND e.setrole OPERATOR(pg_catalog.=) 0::pg_catalog.oid)",
+     since(13)},
+};
+
+constexpr Column kDatabases[] = {
+    key("datid", kOid, "d.oid", "OID of the database"),
+    label("datname", kText, "d.datname::pg_catalog.text", "its name"),
+    label("owner", kText, "pg_catalog.pg_get_userbyid(d.datdba)::pg_catalog.text",
+          "role that owns it"),
+    label("encoding", kText, "pg_catalog.pg_encoding_to_char(d.encoding)::pg_catalog.text",
+          "encoding of its texts"),
+    label("datcollate", kText, "d.datcollate::pg_catalog.text", "LC_COLLATE"),
+    label("datctype", kText, "d.datctype::pg_catalog.text", "LC_CTYPE"),
+    label("datistemplate", kBool, "d.datistemplate", "whether anybody may copy it"),
+    label("datallowconn", kBool, "d.datallowconn", "whether anybody can connect"),
+    label("datconnlimit", kInt64,
+          "CASE WHEN d.datconnlimit OPERATOR(pg_catalog.>=) 0"
+          " THEN d.datconnlimit::pg_catalog.int8 END",
+          "limit of sessions; null: none"),
+    label("spcname", kText, "s.spcname::pg_catalog.text", "its tablespace"),
+    label("datacl", kText, "d.datacl::pg_catalog.text", "rights; null: as by default"),
+    digest("ROW(d.datname, d.datdba, d.encoding, d.datcollate, d.datctype, d.datistemplate,"
+           " d.datallowconn, d.datconnlimit, d.dattablespace, " PGANALYTICS_RIGHTS(
+               "d.datacl") ", e.setconfig)::pg_catalog.text"),
+};
+
+constexpr Source kTablespacesSources[] = {{"FROM pg_catalog.pg_tablespace s", since(13)}};
+
+constexpr Column kTablespaces[] = {
+    key("oid", kOid, "s.oid", "OID of the tablespace"),
+    label("spcname", kText, "s.spcname::pg_catalog.text", "its name"),
+    label("owner", kText, "pg_catalog.pg_get_userbyid(s.spcowner)::pg_catalog.text",
+          "role that owns it"),
+    label("spcoptions", kText, "s.spcoptions::pg_catalog.text", "its options, as an array"),
+    label("spcacl", kText, "s.spcacl::pg_catalog.text", "rights; null: as by default"),
+    digest("ROW(s.spcname, s.spcowner, s.spcoptions, " PGANALYTICS_RIGHTS(
+        "s.spcacl") ")::pg_catalog.text"),
+};
+
 #undef PGANALYTICS_COLUMN_DIGEST
 #undef PGANALYTICS_OPTIONS
 #undef PGANALYTICS_RIGHTS
@@ -188,6 +233,10 @@ constexpr int kPeriod = 900;
 constexpr int kWhole = 12 * 3600;
 
 constexpr Rowset kRowsets[] = {
+    {"pg_schema", "databases", Scope::kCluster, 300, kDatabasesSources, kDatabases,
+     "databases as they are defined"},
+    {"pg_schema", "tablespaces", Scope::kCluster, 300, kTablespacesSources, kTablespaces,
+     "tablespaces as they are defined"},
     {"pg_schema",
      "relations",
      Scope::kDatabase,

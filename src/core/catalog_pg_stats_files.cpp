@@ -1,4 +1,5 @@
-// Plugin pg_stats, rowset file_sizes: how large the files of each relation are, by fork.
+// Plugin pg_stats, what only files tell. Rowset file_sizes: how large the files of each relation
+// are, by fork. Rowset multixact_members: how much of the space for members is in use.
 //
 // The visitor delivers which file in which folder a relation has, from the catalog alone; the
 // program asks the file system (src/host/relation_sizes.cpp) and fills in what is null here.
@@ -49,6 +50,24 @@ constexpr Column kFileSizes[] = {
     size("init_bytes", "size of what an unlogged relation begins with after a crash"),
 };
 
+// --- members of multixacts
+
+constexpr Column members(std::string_view name, std::string_view help) {
+    return gauge(name, kInt64, "members", "", help);
+}
+
+constexpr Column kMultixactMembers[] = {
+    gauge("files", kInt64, "files", "", "files of pg_multixact/members"),
+    gauge("bytes", kInt64, "bytes", "", "bytes of them"),
+    members("members", "members they have room for: what is in use, rounded up to whole files"),
+    members("low_threshold",
+            "beyond it vacuum goes by an age less than autovacuum_multixact_freeze_max_age"),
+    members("high_threshold", "beyond it vacuum goes by no age: it freezes every table it can"),
+    members(
+        "member_limit",
+        "with so many no row can be locked by several any more; null from 19 on: without limit"),
+};
+
 constexpr Rowset kRowsets[] = {
     {"pg_stats",
      "file_sizes",
@@ -60,6 +79,13 @@ constexpr Rowset kRowsets[] = {
      "them",
      {},
      12 * 3600},
+    {"pg_stats",
+     "multixact_members",
+     Scope::kHost,
+     300,
+     {},
+     kMultixactMembers,
+     "space for members of multixacts, by its files: it can run out before their ages tell"},
 };
 
 }  // namespace

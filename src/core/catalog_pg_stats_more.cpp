@@ -192,7 +192,12 @@ constexpr Column kIo[] = {
 
 // --- how near the end of transaction ids is
 
-constexpr Source kWraparoundSources[] = {{"FROM pg_catalog.pg_control_checkpoint() k", since(13)}};
+constexpr Source kWraparoundSources[] = {
+    {"FROM pg_catalog.pg_control_checkpoint() k", between(13, 18)},
+    {"FROM pg_catalog.pg_control_checkpoint() k"
+     " CROSS JOIN pg_catalog.pg_get_multixact_stats() m",
+     since(19)},
+};
 
 constexpr Column xid(std::string_view name, std::string_view sql, std::string_view help) {
     return gauge(name, kInt64, "", sql, help);
@@ -215,7 +220,11 @@ constexpr Column kWraparound[] = {
     gauge("oldest_multi_datid", kOid, "", "k.oldest_multi_dbid", "OID of that database"),
     xid("next_multi_offset", "k.next_multi_offset::pg_catalog.text::pg_catalog.int8",
         "place of the next member of a multixact, at the last checkpoint: its growth is the use of "
-        "the space for members (4294967296 before 19)"),
+        "the space for members (4294967296 before 19; pg_stats.multixact_members tells the rest)"),
+    gauge("multixacts", kInt64, "multixacts", "m.num_mxids", "multixacts there are", since(19)),
+    gauge("multixact_members", kInt64, "members", "m.num_members", "members of them", since(19)),
+    gauge("multixact_members_bytes", kInt64, "bytes", "m.members_size", "bytes of these",
+          since(19)),
     moment("checkpoint_time", "k.checkpoint_time", "when that checkpoint was made"),
     limit("autovacuum_freeze_max_age", PGANALYTICS_SETTING("autovacuum_freeze_max_age"),
           "age of a table at which autovacuum freezes it in any case"),

@@ -7,33 +7,56 @@ namespace pganalytics {
 
 namespace {
 
+enum class Of : uint8_t { kDatabase, kServer };
+
 struct ObjectKind {
     std::string_view name;
-    std::string_view rowset;  // of plugin pg_schema
+    Of of;
+    std::string_view plugin;
+    std::string_view rowset;
     std::string_view key;
     std::string_view second_key;  // empty: none
     std::string_view object;      // what people call it, from a state in jsonb
+    std::string_view digest = "r.digest";
+
+    std::string table() const {
+        return qualified_table(std::string(plugin) + "_" + std::string(rowset));
+    }
+    std::string full_name() const {
+        return quote_literal(std::string(plugin) + "." + std::string(rowset));
+    }
+    // The database of a row `of`; 0 for what the server has.
+    std::string datid(std::string_view of_row) const {
+        return of == Of::kServer ? "0::oid" : std::string(of_row) + ".datid";
+    }
 };
 
 constexpr ObjectKind kKinds[] = {
-    {"relation", "relations", "relid", "",
+    {"database", Of::kServer, "pg_schema", "databases", "datid", "",
+     "format('%I', s.state ->> 'datname')"},
+    {"tablespace", Of::kServer, "pg_schema", "tablespaces", "oid", "",
+     "format('%I', s.state ->> 'spcname')"},
+    {"role", Of::kServer, "pg_roles", "roles", "oid", "", "format('%I', s.state ->> 'rolname')",
+     "md5((to_jsonb(r) - ARRAY['time', 'collector_id'])::text)"},
+    {"relation", Of::kDatabase, "pg_schema", "relations", "relid", "",
      "format('%I.%I', s.state ->> 'schemaname', s.state ->> 'relname')"},
-    {"column", "columns", "relid", "attnum",
+    {"column", Of::kDatabase, "pg_schema", "columns", "relid", "attnum",
      "format('%I.%I.%I', s.state ->> 'schemaname', s.state ->> 'relname',"
      " s.state ->> 'attname')"},
-    {"constraint", "constraints", "conid", "",
+    {"constraint", Of::kDatabase, "pg_schema", "constraints", "conid", "",
      "format('%I on %I.%I', s.state ->> 'conname', s.state ->> 'schemaname',"
      " coalesce(s.state ->> 'relname', s.state ->> 'typname'))"},
-    {"trigger", "triggers", "tgid", "",
+    {"trigger", Of::kDatabase, "pg_schema", "triggers", "tgid", "",
      "format('%I on %I.%I', s.state ->> 'tgname', s.state ->> 'schemaname',"
      " s.state ->> 'relname')"},
-    {"index", "indexes", "indexrelid", "",
+    {"index", Of::kDatabase, "pg_schema", "indexes", "indexrelid", "",
      "format('%I.%I', s.state ->> 'schemaname', s.state ->> 'indexrelname')"},
 };
 
 constexpr std::string_view kTables[] = {
-    "pg_schema_relations", "pg_schema_columns", "pg_schema_constraints", "pg_schema_triggers",
-    "pg_schema_indexes",   "pganalytics_fulls", "pganalytics_gone"};
+    "pg_schema_databases", "pg_schema_tablespaces", "pg_roles_roles",     "pg_schema_relations",
+    "pg_schema_columns",   "pg_schema_constraints", "pg_schema_triggers", "pg_schema_indexes",
+    "pganalytics_fulls",   "pganalytics_gone"};
 
 constexpr std::string_view kSignature =
     "pganalytics.schema_changes_of(uuid, timestamp with time zone, timestamp with time zone)";
@@ -51,7 +74,7 @@ std::string second(const ObjectKind& kind, std::string_view of_row, std::string_
 // Rows and marks of what is gone in one line for each object, with their neighbours, and the first
 // complete full rowset that comes after each. What was left out, as too many, is not gone.
 std::string lines_of(const ObjectKind& kind) {
-    const std::string rowset = quote_literal("pg_schema." + std::string(kind.rowset));
+    const std::string rowset = kind.full_name();
     const std::string key(kind.key);
     const std::string second_gone =
         kind.second_key.empty() ? "0"
@@ -65,14 +88,16 @@ std::string lines_of(const ObjectKind& kind) {
            "\n           AND u.complete AND w.value IS NOT FALSE\n"
            "         GROUP BY u.datid\n"
            "    ), entries AS (\n"
-           "        SELECT r.datid, r." +
-           key + " AS id, " + second(kind, "r.", "0::bigint") +
-           " AS number, r.\"time\", r.digest, false AS gone\n"
+           "        SELECT " +
+           kind.datid("r") + " AS datid, r." + key + " AS id, " + second(kind, "r.", "0::bigint") +
+           " AS number, r.\"time\", " + std::string(kind.digest) +
+           " AS digest, false AS gone\n"
            "          FROM " +
-           qualified_table("pg_schema_" + std::string(kind.rowset)) + " r\n" +
+           kind.table() + " r\n" +
            "         WHERE " PGANALYTICS_WINDOW("r") "\n"
            "        UNION ALL\n"
-           "        SELECT g.datid, (g.key ->> " +
+           "        SELECT " +
+           kind.datid("g") + ", (g.key ->> " +
            quote_literal(kind.key) + ")::oid, " + second_gone +
            ", g.\"time\", NULL, true\n"
            "          FROM pganalytics.pganalytics_gone g\n"
@@ -113,22 +138,25 @@ constexpr std::string_view kEvents =
 
 // The rows themselves are fetched for what happened only.
 std::string told(const ObjectKind& kind) {
-    const std::string table = qualified_table("pg_schema_" + std::string(kind.rowset));
+    const bool of_server = kind.of == Of::kServer;
     const std::string same =
-        "r.datid = e.datid AND r." + std::string(kind.key) + " = e.id" +
+        (of_server ? "r." : "r.datid = e.datid AND r.") + std::string(kind.key) + " = e.id" +
         (kind.second_key.empty() ? "" : " AND r." + std::string(kind.second_key) + " = e.number");
     const auto state = [&](std::string_view when) {
         return "    ), " + std::string(when) + " AS (\n" +
-               "        SELECT e.datid, e.id, e.number, e.\"time\", e.change, r.datname,\n"
-               "               jsonb_strip_nulls(to_jsonb(r) - ARRAY['time', 'collector_id',"
-               " 'datid', 'datname']) AS state\n"
+               "        SELECT e.datid, e.id, e.number, e.\"time\", e.change, " +
+               (of_server ? "NULL::text AS " : "r.") +
+               "datname,\n"
+               "               jsonb_strip_nulls(to_jsonb(r) - ARRAY['time', 'collector_id'" +
+               (of_server ? "" : ", 'datid', 'datname'") +
+               "]) AS state\n"
                "          FROM events e JOIN " +
-               table + " r ON " + same + " AND r.\"time\" = e." + std::string(when) +
+               kind.table() + " r ON " + same + " AND r.\"time\" = e." + std::string(when) +
                "_time\n         WHERE " PGANALYTICS_WINDOW("r") "\n";
     };
     return state("before") + state("after") +
            "    )\n"
-           "    SELECT e.\"time\", e.datid, coalesce(a.datname, b.datname), " +
+           "    SELECT e.\"time\", nullif(e.datid, 0), coalesce(a.datname, b.datname), " +
            quote_literal(kind.name) + ", e.id, " +
            (kind.second_key.empty() ? "NULL::bigint" : "e.number") + ", " +
            std::string(kind.object) +
@@ -165,7 +193,7 @@ constexpr std::string_view kView =
     " CROSS JOIN LATERAL pganalytics.schema_changes_of(c.collector_id, '-infinity', 'infinity') "
     "x;\n"
     "COMMENT ON VIEW pganalytics.schema_changes IS 'what was created, changed and dropped in the "
-    "databases of every server, when, before and after';\n"
+    "databases of every server, and of databases, tablespaces and roles; when, before and after';\n"
     "GRANT SELECT ON pganalytics.schema_changes TO pg_monitor";
 
 }  // namespace

@@ -11,6 +11,7 @@
 #include "pganalytics/host/figure_rows.hpp"
 #include "pganalytics/host/files.hpp"
 #include "pganalytics/host/filesystems.hpp"
+#include "pganalytics/host/multixact_members.hpp"
 #include "pganalytics/host/pressure.hpp"
 #include "pganalytics/host/proc_diskstats.hpp"
 #include "pganalytics/host/proc_meminfo.hpp"
@@ -265,6 +266,18 @@ Status read_disk_usage(const HostFacts& facts, RowBuilder& out) {
     return {};
 }
 
+Status read_members(const HostFacts& facts, RowBuilder& out) {
+    const auto found = read_multixact_members(facts.data_directory, facts.server_version_num);
+    if (!found) return found.error();
+    out.begin();
+    for (const int64_t number :
+         {found->files, found->bytes, found->members, found->low, found->high})
+        out.integer(number);
+    put(out, found->limit);
+    out.end();
+    return {};
+}
+
 struct Reader {
     std::string_view plugin;
     std::string_view name;
@@ -282,6 +295,7 @@ struct Reader {
     {"sysstat", "network", read_network},
     {"sysstat", "processes", read_processes},
     {"disk_usage", "filesystems", read_disk_usage},
+    {"pg_stats", "multixact_members", read_members},
 };
 
 }  // namespace

@@ -8,6 +8,7 @@ namespace pganalytics::ship {
 ReadHostRowset host_figures(const ServerFacts& facts, host::ServerProcesses& processes) {
     host::HostFacts host_facts;
     host_facts.data_directory = facts.data_directory;
+    host_facts.server_version_num = facts.server_version_num;
     host_facts.log_directory = facts.log_directory;
     host_facts.tablespaces = facts.tablespaces;
     host_facts.temp_tablespaces = facts.temp_tablespaces;
@@ -17,6 +18,8 @@ ReadHostRowset host_figures(const ServerFacts& facts, host::ServerProcesses& pro
     };
 }
 
-bool may_hang(const Rowset& rowset) { return rowset.plugin == "disk_usage"; }
+bool may_hang(const Rowset& rowset) {
+    return rowset.plugin == "disk_usage" || rowset.name == "multixact_members";
+}
 
 }  // namespace pganalytics::ship

@@ -3,6 +3,7 @@ test makes: fulls without marks of what is gone, readings that were cut, cycles 
 
 import datetime
 import json
+import shutil
 import struct
 import time
 import uuid
@@ -104,6 +105,68 @@ def test_what_a_server_does_is_told(quiet: Hub) -> None:
     )
     assert len(newest) == len(dropped)
     assert "secret" not in str(changes(quiet))
+
+
+def of_server(hub: Hub, known: int = 0) -> list[dict[str, Any]]:
+    """What came after so many of them."""
+    rows = hub.rows(
+        "select * from pganalytics.schema_changes where kind in ('database', 'tablespace', 'role') order by time"
+    )
+    return sorted(rows[known:], key=lambda row: (row["kind"], row["object"]))
+
+
+def test_what_becomes_of_databases_tablespaces_and_roles(quiet: Hub) -> None:
+    assert of_server(quiet) == []
+    place = quiet.data.parent / "space"
+    place.mkdir()
+    shutil.chown(place, "postgres")
+    quiet.execute("create database shop")
+    quiet.execute(f"create tablespace wide location '{place}'")
+    quiet.execute("create role teller login password 'hunter2'")
+    push(quiet)
+    rows = of_server(quiet)
+    created = [("database", "shop"), ("role", "teller"), ("tablespace", "wide")]
+    assert [(r["kind"], r["object"], r["change"]) for r in rows] == [(*one, "created") for one in created]
+    assert {r["oid"] for r in rows} == {
+        quiet.value("select oid::bigint from pg_database where datname = 'shop'"),
+        quiet.value("select oid::bigint from pg_roles where rolname = 'teller'"),
+        quiet.value("select oid::bigint from pg_tablespace where spcname = 'wide'"),
+    }
+    assert all(r["before"] is None and r["datid"] is None and r["datname"] is None for r in rows)
+    assert rows[0]["after"]["encoding"] == "UTF8" and rows[0]["after"]["owner"] == "postgres"
+    count = len(rows)
+
+    quiet.execute("alter database shop rename to store")
+    quiet.execute("alter database postgres set work_mem = '5MB'")
+    quiet.execute("alter tablespace wide set (random_page_cost = 2)")
+    quiet.execute("alter role teller createdb password 'hunter3'")
+    push(quiet)
+    rows = of_server(quiet, count)
+    assert [(r["kind"], r["object"], r["change"]) for r in rows] == [
+        ("database", "postgres", "changed"),
+        ("database", "store", "changed"),
+        ("role", "teller", "changed"),
+        ("tablespace", "wide", "changed"),
+    ]
+    # What was set is nobody's business.
+    assert [sorted(r["before"]) for r in rows[:1]] == [["digest"]]
+    assert rows[1]["before"]["datname"] == "shop" and rows[1]["after"]["datname"] == "store"
+    assert (rows[2]["before"], rows[2]["after"]) == ({"rolcreatedb": False}, {"rolcreatedb": True})
+    count += len(rows)
+
+    quiet.execute("update pganalytics.collectors set last_full_at = null")
+    push(quiet)
+    push(quiet)
+    assert len(of_server(quiet)) == count
+    quiet.execute("drop database store")
+    quiet.execute("drop tablespace wide")
+    quiet.execute("drop role teller")
+    push(quiet)
+    rows = of_server(quiet, count)
+    dropped = [("database", "store"), ("role", "teller"), ("tablespace", "wide")]
+    assert [(r["kind"], r["object"], r["change"]) for r in rows] == [(*one, "dropped") for one in dropped]
+    assert all(r["after"] is None and r["before"] for r in rows)
+    assert "hunter" not in str(of_server(quiet))
 
 
 def test_dropped_while_nobody_looked(quiet: Hub) -> None:

@@ -1,6 +1,6 @@
-// What became of the objects of a schema (pg_schema), told from the rows the hub keeps of them: the
-// function and the view over the tables of these rowsets, as SQL text. Pure; the hub worker makes
-// them with the other views (src/pg/hub_views.cpp).
+// What became of databases, tablespaces, roles and of the objects of schemas (pg_schema), told from
+// the rows the hub keeps of them: the function and the view over the tables of these rowsets, as
+// SQL text. Pure; the hub worker makes them with the other views (src/pg/hub_views.cpp).
 //
 // Of an object there is a row whenever it was read changed, and one in each full rowset. So an
 // object whose digest is another than in its row before was changed; one that a complete full
