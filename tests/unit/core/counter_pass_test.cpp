@@ -139,7 +139,10 @@ class CounterPassTest : public testing::Test {
 
     std::string_view next_rows() {
         return pass_.next_rows(64, [&](auto kind, auto datid, auto oids, auto* copies) {
-            for (const uint32_t oid : oids) copies++->size = copy(kind, datid, oid, copies->bytes);
+            for (const uint32_t oid : oids) {
+                copies->size = copy(kind, datid, oid, copies->bytes);
+                ++copies;
+            }
             return look_ups_work_;
         });
     }
