@@ -601,6 +601,8 @@ DECLARE
     names text[] := '{}';
     view_name text := 'own_view_' || accept_rowset.rowset;
     view_columns jsonb;
+    granted text[];
+    statement text;
 BEGIN
     SELECT k.collector_id INTO id
       FROM pganalytics.collectors k WHERE k.name = accept_rowset.server;
@@ -656,6 +658,14 @@ BEGIN
     DELETE FROM pganalytics.own_accepted a
      WHERE a.rowset = accept_rowset.rowset AND a.collector_id = id AND a.columns <> view_columns;
     IF FOUND OR NOT EXISTS (SELECT FROM pganalytics.own_accepted a WHERE a.rowset = accept_rowset.rowset) THEN
+        -- Who was let read the old one may read the new one.
+        SELECT array_agg(format('GRANT %s ON pganalytics.%I TO %s%s', x.privilege_type, view_name,
+                                CASE x.grantee WHEN 0 THEN 'PUBLIC' ELSE x.grantee::regrole::text END,
+                                CASE WHEN x.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END))
+          INTO granted
+          FROM pg_class v, aclexplode(v.relacl) x
+         WHERE v.relnamespace = 'pganalytics'::regnamespace AND v.relname = view_name
+           AND x.grantee <> v.relowner;
         EXECUTE format('DROP VIEW IF EXISTS pganalytics.%I', view_name);
     END IF;
     IF to_regclass(format('pganalytics.%I', view_name)) IS NULL THEN
@@ -666,6 +676,9 @@ BEGIN
                        '  JOIN pganalytics.collectors k ON k.collector_id = r.collector_id\n'
                        ' WHERE r.rowset = %L', view_name, list, accept_rowset.rowset);
         EXECUTE format('GRANT SELECT ON pganalytics.%I TO pg_monitor', view_name);
+        FOREACH statement IN ARRAY coalesce(granted, '{}') LOOP
+            EXECUTE statement;
+        END LOOP;
     END IF;
     INSERT INTO pganalytics.own_accepted AS a
          VALUES (accept_rowset.rowset, id, sent_digest, view_columns, clock_timestamp(), accept_rowset.accepted_by)

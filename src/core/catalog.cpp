@@ -98,6 +98,40 @@ struct List {
 
 }  // namespace
 
+std::string_view scope_name(Scope scope) {
+    switch (scope) {
+        case Scope::kCluster:
+            return "cluster";
+        case Scope::kDatabase:
+            return "database";
+        case Scope::kHost:
+            return "host";
+        case Scope::kProgram:
+            return "program";
+        case Scope::kExternal:
+            return "external";
+        case Scope::kHub:
+            return "hub";
+        case Scope::kOwn:
+            return "own";
+    }
+    return "";
+}
+
+std::string_view kind_name(Kind kind) {
+    switch (kind) {
+        case Kind::kKey:
+            return "key";
+        case Kind::kLabel:
+            return "label";
+        case Kind::kCounter:
+            return "counter";
+        case Kind::kGauge:
+            return "gauge";
+    }
+    return "";
+}
+
 std::span<const Rowset> catalog() {
     // Made at the first call, not before main: the library is loaded into every session. Nothing in
     // it needs a destructor.

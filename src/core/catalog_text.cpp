@@ -7,26 +7,6 @@ namespace pganalytics {
 
 namespace {
 
-std::string_view scope_name(Scope scope) {
-    switch (scope) {
-        case Scope::kCluster:
-            return "cluster";
-        case Scope::kDatabase:
-            return "database";
-        case Scope::kHost:
-            return "host";
-        case Scope::kProgram:
-            return "program";
-        case Scope::kExternal:
-            return "external";
-        case Scope::kHub:
-            return "hub";
-        case Scope::kOwn:
-            return "own";
-    }
-    return "";
-}
-
 std::string_view scope_help(Scope scope) {
     switch (scope) {
         case Scope::kCluster:
@@ -43,20 +23,6 @@ std::string_view scope_help(Scope scope) {
             return "Written by the hub";
         case Scope::kOwn:
             return "Of the rowsets that users defined";
-    }
-    return "";
-}
-
-std::string_view kind_name(Kind kind) {
-    switch (kind) {
-        case Kind::kKey:
-            return "key";
-        case Kind::kLabel:
-            return "label";
-        case Kind::kCounter:
-            return "counter";
-        case Kind::kGauge:
-            return "gauge";
     }
     return "";
 }

@@ -21,6 +21,19 @@ bool same(const OwnDefinition& a, const OwnDefinition& b) {
 
 }  // namespace
 
+// Used up, they begin again, but for those that are in use.
+uint16_t OwnRegistry::free_number(const std::vector<Entry>& now) {
+    const auto is_taken = [this](const Entry& entry) {
+        return entry.definition.number == last_number_;
+    };
+    for (bool taken = true; taken;) {
+        if (++last_number_ < kFirstOwnNumber) last_number_ = kFirstOwnNumber;
+        taken = std::any_of(now.begin(), now.end(), is_taken) ||
+                std::any_of(definitions_.begin(), definitions_.end(), is_taken);
+    }
+    return last_number_;
+}
+
 std::vector<uint16_t> OwnRegistry::set(std::vector<OwnDefinition> definitions) {
     std::vector<Entry> now;
     std::vector<uint16_t> fresh;
@@ -34,8 +47,7 @@ std::vector<uint16_t> OwnRegistry::set(std::vector<OwnDefinition> definitions) {
             definition.number = entry.definition.number;
             definitions_.erase(known);
         } else {
-            definition.number = next_number_++;
-            if (next_number_ < kFirstOwnNumber) next_number_ = kFirstOwnNumber;
+            definition.number = free_number(now);
             fresh.push_back(definition.number);
             entry.error = definition.problem;
         }

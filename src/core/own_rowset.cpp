@@ -84,23 +84,9 @@ std::optional<OwnType> own_type_of(std::string_view name) {
     return std::nullopt;
 }
 
-std::string_view kind_text(Kind kind) {
-    switch (kind) {
-        case Kind::kKey:
-            return "key";
-        case Kind::kLabel:
-            return "label";
-        case Kind::kCounter:
-            return "counter";
-        case Kind::kGauge:
-            return "gauge";
-    }
-    return "";
-}
-
 std::optional<Kind> kind_of(std::string_view name) {
     for (const Kind kind : {Kind::kKey, Kind::kLabel, Kind::kCounter, Kind::kGauge}) {
-        if (kind_text(kind) == name) return kind;
+        if (kind_name(kind) == name) return kind;
     }
     return std::nullopt;
 }
@@ -146,23 +132,35 @@ const char* own_definition_problem(const OwnDefinition& definition) {
 std::string own_query(const OwnDefinition& definition, uint32_t datid) {
     std::string keys;
     std::string row;
+    std::string texts;  // bytes of all of them
     for (const OwnColumn& column : definition.columns) {
         const std::string value = json_expression(column);
+        if (column.type == OwnType::kText) {
+            texts += texts.empty() ? "" : " OPERATOR(pg_catalog.+) ";
+            texts += "COALESCE(pg_catalog.octet_length(" + value + ")::pg_catalog.int8, 0)";
+        }
         row += row.empty() ? "" : ", ";
         row += value + " AS " + quote_identifier(column.name);
         if (column.kind != Kind::kKey) continue;
         keys += keys.empty() ? "" : ", ";
         keys += value;
     }
+    // A text that is too long is not made a part of anything.
+    const auto where_short = [&](const std::string& expression) {
+        if (texts.empty()) return expression;
+        return "CASE WHEN " + texts + " OPERATOR(pg_catalog.<=) " +
+               std::to_string(kMostOwnRowBytes) + " THEN " + expression + " END";
+    };
     return "SELECT " + std::to_string(datid) + "::pg_catalog.oid AS datid, " +
            quote_literal(definition.name) + "::pg_catalog.text AS rowset, " +
            quote_literal(definition.digest) +
            "::pg_catalog.text AS digest,\n"
-           "       pg_catalog.json_build_array(" +
-           keys +
-           ")::pg_catalog.text AS key,\n"
-           "       (SELECT pg_catalog.row_to_json(r) FROM (SELECT " +
-           row + ") r) AS \"row\"\nFROM (\n" + definition.sql + "\n) q";
+           "       " +
+           where_short("pg_catalog.json_build_array(" + keys + ")::pg_catalog.text") +
+           " AS key,\n"
+           "       " +
+           where_short("(SELECT pg_catalog.row_to_json(r) FROM (SELECT " + row + ") r)") +
+           " AS \"row\"\nFROM (\n" + definition.sql + "\n) q";
 }
 
 std::string own_columns_json(const OwnDefinition& definition) {
@@ -173,7 +171,7 @@ std::string own_columns_json(const OwnDefinition& definition) {
         append_json_name(out, "name");
         append_json_text(out, column.name);
         append_json_name(out, "kind");
-        append_json_text(out, kind_text(column.kind));
+        append_json_text(out, kind_name(column.kind));
         append_json_name(out, "type");
         append_json_text(out, own_type_name(column.type));
         append_json_name(out, "unit");

@@ -18,40 +18,6 @@ Datum text_datum(std::string_view text) {
     return PointerGetDatum(cstring_to_text_with_len(text.data(), static_cast<int>(text.size())));
 }
 
-const char* kind_name(Kind kind) {
-    switch (kind) {
-        case Kind::kKey:
-            return "key";
-        case Kind::kLabel:
-            return "label";
-        case Kind::kCounter:
-            return "counter";
-        case Kind::kGauge:
-            return "gauge";
-    }
-    return "";
-}
-
-const char* scope_name(Scope scope) {
-    switch (scope) {
-        case Scope::kCluster:
-            return "cluster";
-        case Scope::kDatabase:
-            return "database";
-        case Scope::kHost:
-            return "host";
-        case Scope::kProgram:
-            return "program";
-        case Scope::kExternal:
-            return "external";
-        case Scope::kHub:
-            return "hub";
-        case Scope::kOwn:
-            return "own";
-    }
-    return "";
-}
-
 // A column that differs between majors is declared several times.
 Versions versions_of(const Rowset& rowset, const Column& column) {
     Versions all = column.versions;
@@ -81,10 +47,10 @@ void put_column(ResultRows* result, const Rowset& rowset, const Column& column, 
     values[i++] = text_datum(rowset.name);
     values[i++] = text_datum(column.name);
     values[i++] = text_datum(sql_type(column.type));
-    values[i++] = text_datum(kind_name(column.kind));
+    values[i++] = text_datum(kind_name(column.kind).data());
     nulls[i] = column.unit.empty();
     values[i++] = text_datum(column.unit);
-    values[i++] = text_datum(scope_name(rowset.scope));
+    values[i++] = text_datum(scope_name(rowset.scope).data());
     values[i++] = PointerGetDatum(period);
     values[kFirstVersion] = Int32GetDatum(versions.first);
     nulls[kFirstVersion] = versions.first == 0;

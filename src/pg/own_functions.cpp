@@ -1,8 +1,6 @@
 // pganalytics_add_rowset() and pganalytics_drop_rowset(): a definition is checked by running it
 // once, as a visitor would, in a subtransaction that is always rolled back. Superusers only,
 // whatever was granted. Runs in sessions.
-#include <set>
-
 #include "pganalytics/core/frame.hpp"
 #include "pganalytics/pg/compat.hpp"
 #include "pganalytics/pg/functions.hpp"
@@ -12,6 +10,7 @@
 #include "pganalytics/pg/own_trust.hpp"
 #include "pganalytics/pg/settings.hpp"
 #include "pganalytics/pg/shared_state.hpp"
+#include "pganalytics/pg/visitor_session.hpp"
 
 extern "C" {
 #include "utils/json.h"
@@ -226,6 +225,7 @@ bool try_for_once(Function&& work, int timeout_ms, FlatError& error) {
     BeginInternalSubTransaction(nullptr);
     MemoryContextSwitchTo(context);
     XactReadOnly = true;
+    settle_trial();
     enable_timeout_after(timeout, timeout_ms);
     const bool good = try_with_trusted_code(work, error);
     disable_timeout(timeout, false);
@@ -239,22 +239,6 @@ bool try_for_once(Function&& work, int timeout_ms, FlatError& error) {
                   "It has pganalytics.statement_timeout, or half of pganalytics.visit_timeout.");
     }
     return good;
-}
-
-// Keys of the rows, each once; C++ values only.
-bool has_key_twice(const RowEncoder& encoder) {
-    std::set<std::string, std::less<>> keys;
-    for (const RowChunk* chunk = encoder.first; chunk != nullptr; chunk = chunk->next) {
-        RowReader rows({chunk->bytes + kFrameHeaderBytes, chunk->used - kFrameHeaderBytes});
-        for (std::string_view body; rows.next(body);) {
-            constexpr ColumnType kTypes[] = {ColumnType::kOid, ColumnType::kText, ColumnType::kText,
-                                             ColumnType::kText};
-            Value values[4];
-            if (!decode_leading(body, 5, kTypes, values)) return true;
-            if (!keys.insert(std::string(values[3].text)).second) return true;
-        }
-    }
-    return false;
 }
 
 struct OwnTry {
@@ -306,9 +290,9 @@ void check_definition(const char* sql, Datum columns) {
         ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
                         errmsg("the query gives too much: %s", problem)));
     end_rows(attempt.encoder);
-    if (guarded([&] { return has_key_twice(*attempt.encoder); }))
+    if (const char* problem = guarded([&] { return own_keys_problem(*attempt.encoder); }))
         ereport(ERROR, (errcode(ERRCODE_CARDINALITY_VIOLATION),
-                        errmsg("two rows of the query have the same key")));
+                        errmsg("the query's keys do not do: %s", problem)));
 }
 
 // The columns as they are kept, in the database's encoding.
@@ -319,7 +303,7 @@ const char* columns_text() {
         appendStringInfoString(&out, out.len == 0 ? "[{\"name\":" : ",{\"name\":");
         escape_json(&out, column.name.c_str());
         appendStringInfo(&out, ",\"kind\":\"%s\",\"type\":\"%s\",\"unit\":",
-                         kind_text(column.kind).data(), own_type_name(column.type).data());
+                         kind_name(column.kind).data(), own_type_name(column.type).data());
         escape_json(&out, column.unit.c_str());
         appendStringInfoChar(&out, '}');
     }

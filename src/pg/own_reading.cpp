@@ -1,6 +1,8 @@
 // A user's own rowset, read (see the header). Runs in visitors and in sessions.
 #include "pganalytics/pg/own_reading.hpp"
 
+#include <set>
+
 #include "pganalytics/core/frame.hpp"
 #include "pganalytics/pg/compat.hpp"
 
@@ -12,6 +14,8 @@ namespace {
 constexpr ColumnType kRowTypes[] = {ColumnType::kOid, ColumnType::kText, ColumnType::kText,
                                     ColumnType::kText, ColumnType::kJson};
 constexpr TextForm kRowForms[5] = {};
+constexpr int kKeyColumn = 3;
+constexpr int kRowColumn = 4;
 constexpr RowShape kRowShape = {kRowTypes, kRowForms, 5};
 
 // Only the extension's own table, of a superuser, counts: a schema of that name proves nothing.
@@ -77,6 +81,7 @@ void run_it(const OwnQuery& query, RowEncoder* encoder) {
     begin_rows(encoder, kRowShape, query.has_key ? query.max_rows : 1);
     encoder->max_bytes = kMostOwnBytes;
     encoder->max_row_bytes = kMostOwnRowBytes;
+    encoder->required = kRowColumn;
     run_plan_into(plan, &encoder->receiver, 0);
     SPI_finish();
 }
@@ -145,6 +150,21 @@ const char* own_result_problem(const OwnQuery& query, const RowEncoder& encoder)
     if (encoder.cut_by_bytes) return "more than 4 MB";
     if (encoder.cut) return "more rows than a rowset may have";
     if (encoder.too_long > 0) return "a row longer than 32 kB";
+    return nullptr;
+}
+
+const char* own_keys_problem(const RowEncoder& encoder) {
+    std::set<std::string, std::less<>> keys;
+    for (const RowChunk* chunk = encoder.first; chunk != nullptr; chunk = chunk->next) {
+        RowReader rows({chunk->bytes + kFrameHeaderBytes, chunk->used - kFrameHeaderBytes});
+        for (std::string_view body; rows.next(body);) {
+            Value values[kRowShape.columns];
+            if (!decode_row(body, kRowTypes, values)) return "malformed row";
+            const std::string_view key = values[kKeyColumn].text;
+            if (key.size() > kMostOwnKeyBytes) return "a key longer than 2 kB";
+            if (!keys.emplace(key).second) return "two rows have the same key";
+        }
+    }
     return nullptr;
 }
 

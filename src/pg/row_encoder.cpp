@@ -312,7 +312,8 @@ bool receive_row(TupleTableSlot* slot, DestReceiver* self) {
     put_row(encoder, slot);
     MemoryContextSwitchTo(before);
     MemoryContextReset(encoder->row_context);
-    if (encoder->body_used <= encoder->max_row_bytes) {
+    const bool lacks = encoder->required >= 0 && slot->tts_isnull[encoder->required];
+    if (!lacks && encoder->body_used <= encoder->max_row_bytes) {
         append_row(encoder);
     } else if (encoder->summings == nullptr) {
         ++encoder->too_long;
@@ -351,6 +352,7 @@ void begin_rows(RowEncoder* encoder, const RowShape& shape, uint64_t max_rows) {
     encoder->max_rows = max_rows;
     encoder->max_bytes = kMaxRowsBytes;
     encoder->max_row_bytes = kMaxRowBytes;
+    encoder->required = -1;
     encoder->encoding = GetDatabaseEncoding();
     const bool needs_none = encoder->encoding == PG_UTF8 || encoder->encoding == PG_SQL_ASCII;
     encoder->to_utf8 =

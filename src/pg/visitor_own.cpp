@@ -91,9 +91,15 @@ void read_own(const OwnDefinition& definition, const OwnQuery& shape, RowEncoder
 
 RowsetEnd own_end(const ReadResult& result, const OwnQuery& shape, const RowEncoder& encoder) {
     RowsetEnd end = end_of(result, encoder);
-    const char* problem = result.good ? own_result_problem(shape, encoder) : nullptr;
+    if (!result.good) return end;
+    const char* problem = own_result_problem(shape, encoder);
+    if (problem == nullptr) {
+        problem = own_keys_problem(encoder);
+        if (problem != nullptr) end.sqlstate = sqlstate_text(ERRCODE_CARDINALITY_VIOLATION);
+    }
     if (problem == nullptr) return end;
     end.message = problem;
+    end.complete = false;
     // What can't be told apart is a mistake; what is too much is cut.
     if (encoder.cut && !shape.has_key) end.sqlstate = sqlstate_text(ERRCODE_CARDINALITY_VIOLATION);
     return end;
@@ -115,7 +121,11 @@ bool visit_one(const OwnDefinition& definition, RowEncoder* encoder) {
     begin.time = result.time;
     begin.own = definition.number;
     begin.own_name = definition.name;
-    const RowsetEnd end = own_end(result, shape, *encoder);
+    RowsetEnd end = own_end(result, shape, *encoder);
+    if (!end.sqlstate.empty()) {
+        drop_rows(encoder);
+        end.rows = 0;
+    }
     const bool handed = hand_over(begin) && hand_over_rows(*encoder) && hand_over(end);
     drop_rows(encoder);
     return handed;

@@ -20,14 +20,17 @@ constexpr SessionSetting kBeforeConnecting[] = {
 };
 
 // Some do not exist on every major; those are passed over.
-constexpr SessionSetting kForAll[] = {
+constexpr SessionSetting kForSession[] = {
     {"application_name", "pganalytics visitor"},
-    {"search_path", "pg_catalog"},
     {"default_transaction_isolation", "read committed"},
     {"default_transaction_read_only", "on"},
     {"default_transaction_deferrable", "off"},
-    {"row_security", "off"},
     {"client_encoding", "UTF8"},
+};
+
+constexpr SessionSetting kForQueries[] = {
+    {"search_path", "pg_catalog"},
+    {"row_security", "off"},
     // plans
     {"jit", "off"},
     {"max_parallel_workers_per_gather", "0"},
@@ -93,8 +96,17 @@ void prepare_session(int lock_timeout_ms) {
 void settle_session() {
     // As the session's user, whatever role the database gave it.
     SetConfigOption("role", "none", PGC_USERSET, PGC_S_SESSION);
-    set_session_settings(kForAll, false);
+    set_session_settings(kForSession, false);
+    set_session_settings(kForQueries, false);
     if (superuser()) set_session_settings(kForSuperuser, true);
+}
+
+void settle_trial() {
+    for (const SessionSetting& setting : kForQueries) {
+        if (GetConfigOption(setting.name, true, false) == nullptr) continue;
+        set_config_option(setting.name, setting.value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL,
+                          true, ERROR, false);
+    }
 }
 
 }  // namespace pganalytics::pg

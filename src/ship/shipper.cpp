@@ -205,6 +205,7 @@ void Shipper::set_up_state_directory() {
         state_problem_ = lock.error();
     } else {
         state_lock_ = *std::move(lock);
+        inherit_own_groups();
         if (Status kept = host::keep_last_words(path, "ship"); !kept)
             log(LogLevel::kWarning, "state directory", kept.error());
     }
@@ -298,6 +299,7 @@ void Shipper::finish_cycle() {
     finish_file_sizes();
     add_own_rowsets();
     const std::unique_ptr<Cycle> cycle = std::move(cycle_);
+    keep_own_groups();
     count(*cycle);
     const CycleBegin& begin = cycle->begin();
     if (begin.purpose == CyclePurpose::kCollectNow) answer_collect_now(begin.request, *cycle);

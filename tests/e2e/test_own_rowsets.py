@@ -192,6 +192,9 @@ def test_what_can_not_be_defined(hub: Hub) -> None:
         ("long", "select repeat('x', 40000) as x", one, {}, "32 kB"),
         ("keyless", "select x from generate_series(1, 2) x", one, {}, "no key column"),
         ("twice", "select 1 as x from generate_series(1, 2)", {"x": "key"}, {}, "same key"),
+        ("keys", "select repeat('x', 2050) as x", {"x": "key"}, {}, "longer than 2 kB"),
+        # (nothing is made of it)
+        ("longer", "select repeat('x', 20000000) as x, repeat('y', 20000000) as y", {"x": "gauge", "y": "gauge"}, {}, "32 kB"),
         ("slow", "select 1 as x, pg_sleep(20)::text as y", {"x": "gauge", "y": "gauge"}, {}, "takes too long"),
         ("wide", "select " + ", ".join(f"{i} as c{i}" for i in range(65)), {f"c{i}": "gauge" for i in range(65)}, {}, "more than 64"),
         ("texts", "select 1 as x -- " + "x" * 16384, one, {}, "16 kB"),
@@ -328,6 +331,58 @@ def test_a_definition_is_checked_as_it_will_be_read(world: World) -> None:
     assert own_state(server, "seen")["value"] == "on"
 
 
+def test_a_definition_is_tried_with_the_settings_of_a_reading(world: World) -> None:
+    server = world.server(settings={"pganalytics.role": "watcher", "pganalytics.collect_interval": "1s"})
+    server.execute("create role watcher login in role pg_monitor; create extension pganalytics")
+    server.execute("create table guarded as select 6 as x; grant select on guarded to watcher")
+    server.execute("alter table guarded enable row level security; create policy all_of_it on guarded using (true)")
+    with server.connect() as session:
+        session.execute("set row_security = on; set work_mem = '64kB'; set timezone = 'Asia/Tokyo'")
+        with pytest.raises(psycopg.errors.InsufficientPrivilege, match="row-level security"):
+            session.execute(ADD, ("guarded", "select x from public.guarded", "1 s", "cluster", json.dumps({"x": "gauge"})))
+        sql = "select current_setting('timezone') as x"
+        session.execute(ADD, ("zone", sql, "1 s", "cluster", json.dumps({"x": "gauge"})))
+        # What the session has set is as it was.
+        for name, value in (("row_security", "on"), ("work_mem", "64kB"), ("timezone", "Asia/Tokyo")):
+            assert session.execute(f"show {name}").fetchone() == (value,)
+
+
+def test_keys_that_come_to_be_the_same_are_an_error(hub: Hub) -> None:
+    hub.execute("create table public.twins (id int, note text); insert into public.twins values (1, 'a'), (2, 'b')")
+    add(hub, "twins", "select id, note from public.twins", {"id": "key", "note": "gauge"})
+    wait_until(lambda: own_state(hub, "twins").get("value") == "on", 20, "it is read")
+    hub.wait_rows("own_rows", more_than=1, where="rowset = 'twins'", deadline=30)
+    hub.execute("insert into public.twins values (2, 'c')")
+    wait_until(lambda: own_state(hub, "twins")["value"] == "off", 30, "three readings with such keys")
+    assert "two rows have the same key" in own_state(hub, "twins")["note"]
+    assert hub.value("select count(*) from pganalytics.own_rows where rowset = 'twins' and row ->> 'note' = 'c'") == 0
+    # A row with a text that is too long is left out; the others are there.
+    hub.execute("delete from public.twins where note = 'c'; insert into public.twins values (3, repeat('x', 40000))")
+    hub.execute("update public.twins set note = 'd' where id = 1")
+    hub.execute("select pganalytics_reload()")
+    hub.wait_rows("own_rows", where="rowset = 'twins' and row ->> 'note' = 'd'", deadline=30)
+    assert hub.value("select count(*) from pganalytics.own_rows where rowset = 'twins' and key = '[3]'") == 0
+    hub.execute("select pganalytics_drop_rowset('twins')")
+
+
+def test_one_dropped_while_the_collector_was_down_is_told_gone(world: World) -> None:
+    hub = world.hub()
+    for name in ("stays", "goes"):
+        add(hub, name, "select 1 as x", {"x": "gauge"})
+        hub.wait_rows("own_rows", where=f"rowset = '{name}'", deadline=30)
+    loaded = hub.settings["shared_preload_libraries"]
+    hub.set({"shared_preload_libraries": ""}, reload=False)
+    hub.restart()
+    hub.execute("delete from pganalytics.own_rowset where name = 'goes'")
+    hub.set({"shared_preload_libraries": loaded}, reload=False)
+    hub.restart()
+    # A full rowset without rows, after the last row.
+    told = "select complete from pganalytics.pganalytics_fulls f where rowset = 'own.goes'"
+    told += " and time > (select max(time) from pganalytics.own_rows where rowset = 'goes')"
+    wait_until(lambda: hub.query(told) == [(True,)], 40, "it is told gone")
+    assert hub.value("select count(*) from pganalytics.own_rows where rowset = 'stays' and time > now() - interval '1 minute'") > 0
+
+
 def test_accepting(hub: Hub) -> None:
     (name,) = hub.collectors()
     for server, rowset, message in (
@@ -367,10 +422,14 @@ def test_accepting(hub: Hub) -> None:
     names = hub.query("select attname from pg_attribute where attrelid = %s::regclass and attnum > 5", (view,))
     assert names == [(evil,)]
     # Another definition of that name with other columns: a new view; of another server: refused.
+    hub.execute('create role "Reads it"; create role lends')
+    hub.execute(f'grant select on {view} to "Reads it"; grant select on {view} to lends with grant option')
     hub.execute(forged, (identity, "evil", "1" * 64, json.dumps([column | {"type": "text"}])))
     assert hub.value("select pganalytics_accept_rowset(%s, 'evil')", (name,)) == view
     names = hub.query("select attname, atttypid::regtype::text from pg_attribute where attrelid = %s::regclass and attnum > 5", (view,))
     assert names == [("x", "text")]
+    may = "select has_table_privilege('Reads it', %s, 'select'), has_table_privilege('lends', %s, 'select with grant option')"
+    assert hub.query(may, (view, view)) == [(True, True)]
     hub.execute("insert into pganalytics.collectors (collector_id, name, enrolled_at, generation) values (gen_random_uuid(), 'second', now(), 1)")
     second = hub.collectors()["second"]
     hub.execute(forged, (second, "evil", "2" * 64, json.dumps([column])))

@@ -25,6 +25,10 @@ enum class Scope : uint8_t {
 
 enum class Kind : uint8_t { kKey, kLabel, kCounter, kGauge };
 
+// "cluster", "key": as people read them. They end with a zero byte.
+std::string_view scope_name(Scope scope);
+std::string_view kind_name(Kind kind);
+
 // What a visitor does to a text before it leaves the server.
 enum class TextForm : uint8_t {
     kAsIs,

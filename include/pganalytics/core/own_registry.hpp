@@ -65,9 +65,10 @@ class OwnRegistry {
         std::map<uint32_t, Place> places;  // by database
     };
     const Entry* entry_of(uint16_t number) const;
+    uint16_t free_number(const std::vector<Entry>& now);
 
-    std::vector<Entry> definitions_;  // by name
-    uint16_t next_number_ = kFirstOwnNumber;
+    std::vector<Entry> definitions_;              // by name
+    uint16_t last_number_ = kFirstOwnNumber - 1;  // given
 };
 
 }  // namespace pganalytics

@@ -50,7 +50,6 @@ inline constexpr OwnType kOwnTypes[] = {OwnType::kBool, OwnType::kInt64,     Own
 std::string_view own_type_name(OwnType type);
 std::optional<OwnType> own_type_of(std::string_view name);
 std::optional<Kind> kind_of(std::string_view name);
-std::string_view kind_text(Kind kind);
 
 struct OwnColumn {
     std::string name;

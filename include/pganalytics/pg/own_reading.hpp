@@ -28,6 +28,10 @@ void require_one_select(const char* sql);
 // What came of it; null: good. Fixed text.
 const char* own_result_problem(const OwnQuery& query, const RowEncoder& encoder);
 
+// What is wrong with the rows' keys; null: nothing. Fixed text. C++ values only, once the rows are
+// ended (end_rows()).
+const char* own_keys_problem(const RowEncoder& encoder);
+
 // --- definitions; these hold no transaction and call nothing of PostgreSQL
 
 // The first answers one row where the table is there: whether others than its owner may write it.

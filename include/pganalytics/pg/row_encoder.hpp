@@ -52,6 +52,7 @@ struct RowEncoder {
     uint64_t max_rows;
     uint64_t max_bytes;    // of all chunks
     size_t max_row_bytes;  // of one row
+    int required;          // a row without a value in this column counts as too long; -1: none
     ColumnForm forms[kMaxColumns];
     Oid output_functions[kMaxColumns];
     int encoding;  // of the database

@@ -11,4 +11,8 @@ void prepare_session(int lock_timeout_ms);
 // After connecting, inside a transaction that will be committed. May raise ERROR.
 void settle_session();
 
+// What of it decides over a query's result, for the rest of the (sub)transaction of a session that
+// tries what a visitor will read. May raise ERROR.
+void settle_trial();
+
 }  // namespace pganalytics::pg

@@ -49,6 +49,8 @@ class Shipper {
     void take_request(const Request& request);
     void take_register(const Request& request);
     void set_up_state_directory();
+    void inherit_own_groups();
+    void keep_own_groups();
 
     Status begin_cycle(const CycleBegin& begin);
     void begin_host_reading();

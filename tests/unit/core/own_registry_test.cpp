@@ -51,6 +51,16 @@ TEST(OwnRegistry, NumbersDoNotRunIntoTheCatalogs) {
     }
 }
 
+TEST(OwnRegistry, NumbersThatBeginAgainAreNoOtherRowsets) {
+    OwnRegistry own;
+    const uint16_t kept = own.set({named("kept")})[0];
+    for (int i = 0; i < 40000; ++i) {
+        const auto fresh = own.set({named(i % 2 == 0 ? "a" : "b"), named("kept")});
+        ASSERT_EQ(fresh.size(), 1U);
+        ASSERT_NE(fresh[0], kept);
+    }
+}
+
 TEST(OwnRegistry, ThreeFailuresInARowSwitchItOffThere) {
     OwnRegistry own;
     const uint16_t number = own.set({named("a", 'a', false)})[0];

@@ -40,7 +40,7 @@ TEST(OwnRowset, DigestsAreHexadecimal) {
 
 TEST(OwnRowset, KindsAndTypesHaveNames) {
     for (const Kind kind : {Kind::kKey, Kind::kLabel, Kind::kCounter, Kind::kGauge})
-        EXPECT_EQ(kind_of(kind_text(kind)), kind);
+        EXPECT_EQ(kind_of(kind_name(kind)), kind);
     EXPECT_FALSE(kind_of("metric"));
     for (const OwnType type : kOwnTypes) EXPECT_EQ(own_type_of(own_type_name(type)), type);
     EXPECT_FALSE(own_type_of("jsonb"));
