@@ -289,8 +289,7 @@ constexpr Definition kDefinitions[] = {
               "No effect in this version: time between two samples of sessions; 0 for none.",
               PGC_SIGHUP, check_sample_interval),
     number_of("pganalytics.spool_limit", &values.spool_limit, 16, 1 << 20, GUC_UNIT_MB,
-              "Most that is kept for a hub that can't be reached; in this version in memory, "
-              "within a third of memory_limit."),
+              "Most disk that is used for what a hub that can't be reached has not got yet."),
     text_of("pganalytics.state_directory", &values.state_directory, check_state_directory,
             "Directory of identity and state; empty for <data_directory>.pganalytics.",
             PGC_POSTMASTER),

@@ -148,7 +148,6 @@ void Delivery::start_push() {
 
 void Delivery::finish(const net::HttpsOutcome& outcome, Moment now) {
     const Activity was = std::exchange(activity_, Activity::kNone);
-    queue_.pin_front(false);
     figures_.last_transport_failure = outcome.failure;
     if (outcome.failure != net::HttpsFailure::kNone)
         return failed(outcome.error, 0, std::nullopt, false, now);
@@ -181,7 +180,7 @@ void Delivery::finish_push(const net::HttpsOutcome& outcome, Moment now) {
             return set_aside(outcome, answer, now);
         case Verdict::kRenewToken:
             token_.clear();
-            if (!std::exchange(token_was_renewed_, true)) return;
+            if (!std::exchange(token_was_renewed_, true)) return queue_.pin_front(false);
             return failed(refusal(status, answer.reason), status, std::nullopt, false, now);
         case Verdict::kHold:
             return failed(refusal(status, answer.reason), status, kHold, false, now);
@@ -195,7 +194,7 @@ void Delivery::acknowledged(const net::HttpsOutcome& outcome, const PushAnswer& 
                             Moment now) {
     DeliveryEvent event;
     event.kind = DeliveryEvent::Kind::kDelivered;
-    event.snapshot = queue_.pop();
+    event.snapshot = queue_.pop_delivered();
     event.answer = answer;
     event.status = outcome.response.status;
     event.took = outcome.total_us;
@@ -230,7 +229,7 @@ void Delivery::pace(const PushAnswer& answer, Moment now) {
 void Delivery::set_aside(const net::HttpsOutcome& outcome, const PushAnswer& answer, Moment now) {
     DeliveryEvent event;
     event.kind = DeliveryEvent::Kind::kSetAside;
-    event.snapshot = queue_.pop();
+    event.snapshot = queue_.pop_refused(answer.reason);
     event.answer = answer;
     event.status = outcome.response.status;
     event.took = outcome.total_us;
@@ -241,10 +240,9 @@ void Delivery::set_aside(const net::HttpsOutcome& outcome, const PushAnswer& ans
         sqlstate::kProtocolViolation,
         conflict ? "hub has stored something else under this push's number: " + answer.reason
                  : "hub refused the push for good: " + answer.reason,
-        "The push is lost; the next cycle sends its rowsets in full.",
+        "The push is set aside; the next cycle sends its rowsets in full.",
         conflict ? "Look for a second server that uses this one's state directory or a copy of it."
                  : "Look into the log of the hub's server.");
-    figures_.set_aside.count(event.snapshot);
     note_failure(event.error, event.status, now);
     events_.push_back(std::move(event));
     token_was_renewed_ = false;
@@ -254,6 +252,8 @@ void Delivery::set_aside(const net::HttpsOutcome& outcome, const PushAnswer& ans
 
 void Delivery::failed(Error error, int status, std::optional<int64_t> retry_after, bool passing,
                       Moment now) {
+    queue_.pin_front(false);
+    queue_.hub_is_away();
     token_was_renewed_ = false;
     hub_asked_to_wait_ = retry_after.has_value();
     int64_t wait = backoff_.next(random_fraction_());

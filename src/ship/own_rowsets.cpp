@@ -52,15 +52,16 @@ void put_program(RowBuilder& out, const StatusSource& status) {
 }
 
 void put_delivery(RowBuilder& out, const StatusSource& status) {
-    const SnapshotQueue& queue = status.queue;
+    const SpoolQueue& queue = status.queue;
     put(out, queue.snapshots());
     put(out, queue.bytes());
     put(out, queue.limit());
-    put_time(out, queue.front() != nullptr ? queue.front()->time : 0);
+    put_time(out, queue.oldest_time());
     const DeliveryFigures& delivery = status.link.delivery().figures();
-    for (const Losses* losses : {&status.figures.dropped, &delivery.set_aside}) {
-        put(out, losses->snapshots);
-        put(out, losses->rows);
+    for (const Losses& losses :
+         {queue.losses().dropped(), queue.losses().total(LossReason::kRefused)}) {
+        put(out, losses.snapshots);
+        put(out, losses.rows);
     }
     for (const uint64_t count :
          {delivery.attempts, delivery.delivered, delivery.duplicates, delivery.bytes_json,

@@ -54,7 +54,7 @@ Shipper::Shipper()
       filter_(random_key()),
       schedule_(3600 * kSecond),
       incarnation_(net::random_uuid()),
-      queue_(0),
+      queue_(incarnation_, [] { return static_cast<uint32_t>(net::random_number()); }),
       link_(queue_) {}
 
 int Shipper::run() {
@@ -72,6 +72,7 @@ int Shipper::run() {
         answer_waiters();
         answers_.pump();
     }
+    queue_.keep_all();
     return exit_status_;
 }
 
@@ -187,8 +188,16 @@ Status Shipper::take_settings(const ShipSettings& settings) {
     schedule_.set_interval(int64_t{settings.full_interval_s} * kSecond);
     // A third of the memory; the rest is for a cycle under way, the filter and the libraries.
     const int64_t memory = std::max<int64_t>(settings.memory_limit, 0);
-    queue_.set_limit(static_cast<size_t>(
-        std::max<int64_t>(std::min(settings.spool_limit, memory / 3), int64_t{1} << 20)));
+    queue_.set_limits(static_cast<size_t>(std::max<int64_t>(
+                          std::min(settings.spool_limit, memory / 3), int64_t{1} << 20)),
+                      static_cast<uint64_t>(std::max<int64_t>(settings.spool_limit, 0)));
+    queue_.use_directory(state_problem_ ? std::string() : settings.state_directory + "/spool",
+                         now_);
+    if (!same_state) {
+        // Of earlier runs, who have told it.
+        told_dropped_ = queue_.losses().dropped().snapshots;
+        told_damaged_ = queue_.losses().total(LossReason::kDamaged).snapshots;
+    }
     link_.configure(settings, !state_problem_, now_);
     // At once: the next frame may be a cycle, and that is the new identity's.
     take_link_change();

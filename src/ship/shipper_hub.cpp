@@ -76,6 +76,7 @@ void Shipper::send_held_cycle() {
         waiters_.expect(request, snapshot.sequence);
     }
     for (Snapshot& snapshot : snapshots) lose(queue_.push(std::move(snapshot)));
+    queue_.service(now_);
     if (waiters_.waits(request)) link_.delivery().hurry();
 }
 
@@ -89,28 +90,46 @@ void Shipper::drop_held_cycle() {
 }
 
 void Shipper::lose(const std::vector<Snapshot>& lost) {
-    if (lost.empty()) return;
     for (const Snapshot& snapshot : lost) {
-        figures_.dropped.count(snapshot);
         for (const RowsetGroup group : snapshot.groups) schedule_.require(group);
         waiters_.lost(snapshot);
     }
-    log(LogLevel::kWarning, "queue",
-        make_error(sqlstate::kProgramLimit,
-                   "the queue has no room: " + std::to_string(figures_.dropped.snapshots) +
-                       " snapshots (" + std::to_string(figures_.dropped.rows) +
-                       " rows) dropped since the start",
-                   "The oldest ones go first. The hub has not taken pushes for too long.",
-                   "See pganalytics_status(), component \"hub\"."));
+}
+
+// Writes what has to last, and tells what could not be kept.
+void Shipper::look_after_queue() {
+    queue_.service(now_);
+    for (const RowsetGroup group : queue_.take_lost_groups()) schedule_.require(group);
+    const std::string problem = queue_.problem() ? queue_.problem()->message : std::string();
+    if (problem != std::exchange(told_problem_, problem) && !problem.empty())
+        log(LogLevel::kWarning, "spool", *queue_.problem());
+    const Losses dropped = queue_.losses().dropped();
+    if (dropped.snapshots > std::exchange(told_dropped_, dropped.snapshots))
+        log(LogLevel::kWarning, "queue",
+            make_error(sqlstate::kProgramLimit,
+                       "the queue has no room: " + std::to_string(dropped.snapshots) +
+                           " snapshots (" + std::to_string(dropped.rows) +
+                           " rows) dropped since it was made",
+                       "The oldest ones go first. The hub has not taken pushes for too long.",
+                       "See pganalytics_status(), component \"hub\"."));
+    const Losses damaged = queue_.losses().total(LossReason::kDamaged);
+    if (damaged.snapshots > std::exchange(told_damaged_, damaged.snapshots))
+        log(LogLevel::kWarning, "spool damaged",
+            make_error(sqlstate::kIoError,
+                       std::to_string(damaged.snapshots) +
+                           " snapshots in the spool were damaged and are lost",
+                       "A crash can cut off what was being written. Files damaged otherwise are "
+                       "set aside.",
+                       "See pganalytics_status(), components \"spool\" and \"damaged\"."));
 }
 
 // Another collector_id, or none: what is queued was addressed to the one before.
 void Shipper::take_link_change() {
     if (!link_.take_changed()) return;
-    for (const Snapshot& snapshot : queue_.clear()) {
-        figures_.dropped.count(snapshot);
+    const std::optional<Identity>& identity = link_.identity();
+    for (const Snapshot& snapshot :
+         queue_.set_collector(identity ? std::optional(identity->collector_id) : std::nullopt))
         waiters_.lost(snapshot);
-    }
     schedule_.require_all();
 }
 
@@ -122,6 +141,7 @@ void Shipper::serve_hub() {
     send_held_cycle();
     for (const DeliveryEvent& event : link_.delivery().take_events()) take_delivery_event(event);
     fail_hopeless_waiters();
+    look_after_queue();
 }
 
 void Shipper::take_enrolment_outcomes() {

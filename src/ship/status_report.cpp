@@ -102,8 +102,50 @@ void describe_delivery(Table& table, const StatusSource& source) {
     table.component("queue");
     table.number("snapshots", source.queue.snapshots(), "snapshots");
     table.number("bytes", source.queue.bytes(), "bytes");
-    table.number("limit", source.queue.limit(), "bytes", "In memory: a restart sends all anew.");
-    if (source.queue.front() != nullptr) table.time("oldest", source.queue.front()->time);
+    table.number("limit", source.queue.limit(), "bytes",
+                 source.queue.spool_figures() ? "Of the spool on disk (pganalytics.spool_limit)."
+                                              : "In memory only: a restart loses what waits.");
+    if (source.queue.oldest_time() != 0) table.time("oldest", source.queue.oldest_time());
+}
+
+void describe_spool(Table& table, const StatusSource& source) {
+    const std::optional<SpoolFigures> spool = source.queue.spool_figures();
+    const std::optional<Error>& problem = source.queue.problem();
+    table.component("spool");
+    if (problem) {
+        table.text("state", spool ? "failing" : "not usable",
+                   problem->message + ". " + advice(*problem) +
+                       " Until then what waits for the hub is in memory.");
+    } else if (!spool) {
+        table.text("state", "none", "There is no usable state directory.");
+    } else if (spool->snapshots == 0) {
+        table.text("state", "empty", "The hub has everything, or it is on its way.");
+    } else {
+        table.text("state", "in use", "The hub gets it when it is back; nothing has to be done.");
+    }
+    if (!spool) return;
+    table.number("snapshots", spool->snapshots, "snapshots");
+    table.number("bytes", spool->bytes, "bytes", "Of all its files.");
+    table.number("segments", spool->segments, "files");
+    table.number(
+        "aside_files", spool->aside_files, "files",
+        spool->aside_files == 0 ? "" : "Refused or damaged; in the spool's folder, .aside.");
+    table.number("aside_bytes", spool->aside_bytes, "bytes");
+    if (spool->foreign_bytes > 0)
+        table.number("foreign_bytes", spool->foreign_bytes, "bytes",
+                     "Files of another version, left alone.");
+}
+
+std::string why_dropped(const LossBook& losses) {
+    std::string why;
+    for (const LossReason reason :
+         {LossReason::kLimit, LossReason::kNoRoom, LossReason::kStranger}) {
+        if (losses.total(reason).nothing()) continue;
+        if (!why.empty()) why += " ";
+        why +=
+            std::to_string(losses.total(reason).snapshots) + ": " + std::string(loss_note(reason));
+    }
+    return why;
 }
 
 void describe_losses(Table& table, std::string_view component, const Losses& losses,
@@ -160,9 +202,13 @@ std::string status_report(const StatusSource& source) {
     Table table("hub");
     describe_hub(table, source);
     describe_delivery(table, source);
-    describe_losses(table, "dropped", source.figures.dropped, "The queue had no room.");
-    describe_losses(table, "set_aside", source.link.delivery().figures().set_aside,
-                    "The hub refused them for good.");
+    describe_spool(table, source);
+    const LossBook& losses = source.queue.losses();
+    describe_losses(table, "dropped", losses.dropped(), why_dropped(losses));
+    describe_losses(table, "set_aside", losses.total(LossReason::kRefused),
+                    loss_note(LossReason::kRefused));
+    describe_losses(table, "damaged", losses.total(LossReason::kDamaged),
+                    loss_note(LossReason::kDamaged));
     describe_cycles(table, source);
     describe_program(table, source);
     return table.take();

@@ -5,7 +5,7 @@
 //   idle --something queued, time come--> renewing the token, where it is not fresh --> pushing
 //   pushing --acknowledged--> idle
 //           --401, first time for this snapshot--> renewing the token --> pushing
-//           --400, 413, 415, 422, 409--> set aside --> idle
+//           --400, 413, 415, 422, 409--> set aside (see the queue) --> idle
 //           --403--> waiting 5 min
 //           --429, 503 and the like with Retry-After--> waiting that long
 //           --anything else--> waiting (full jitter, 1 s to 300 s) --> idle
@@ -24,6 +24,7 @@
 #include "pganalytics/core/result.hpp"
 #include "pganalytics/net/https_client.hpp"
 #include "pganalytics/ship/hub_answer.hpp"
+#include "pganalytics/ship/moment.hpp"
 #include "pganalytics/ship/snapshot_queue.hpp"
 
 namespace pganalytics::ship {
@@ -58,18 +59,11 @@ struct DeliveryFigures {
     uint64_t bytes_gzip = 0;
     uint64_t token_renewals = 0;
     uint64_t handshakes = 0;
-    Losses set_aside;
     int64_t last_success = 0;  // wall clock; 0: never
     int64_t last_failure = 0;
     int last_status = 0;  // of the last failure; 0: no answer came
     net::HttpsFailure last_transport_failure = net::HttpsFailure::kNone;
     Error last_error;
-};
-
-// Both clocks at one moment, microseconds.
-struct Moment {
-    int64_t monotonic = 0;
-    int64_t wall = 0;
 };
 
 class Delivery {

@@ -28,7 +28,7 @@
 #include "pganalytics/ship/hub_link.hpp"
 #include "pganalytics/ship/own_rowsets.hpp"
 #include "pganalytics/ship/push_waiters.hpp"
-#include "pganalytics/ship/snapshot_queue.hpp"
+#include "pganalytics/ship/spool_queue.hpp"
 #include "pganalytics/ship/status_report.hpp"
 
 namespace pganalytics::ship {
@@ -62,6 +62,7 @@ class Shipper {
     void send_held_cycle();
     void drop_held_cycle();
     void lose(const std::vector<Snapshot>& lost);
+    void look_after_queue();
     void add_own_rowsets();
     void count(const Cycle& cycle);
     void answer_collect_now(uint64_t request, const Cycle& cycle);
@@ -113,7 +114,10 @@ class Shipper {
     std::unique_ptr<SnapshotWriter> held_;  // waits for a collector_id
     uint64_t held_request_ = 0;
 
-    MemoryQueue queue_;
+    SpoolQueue queue_;
+    uint64_t told_dropped_ = 0;  // losses that were logged
+    uint64_t told_damaged_ = 0;
+    std::string told_problem_;
     HubLink link_;
     int64_t refusal_full_at_ = 0;
     bool was_failing_ = false;

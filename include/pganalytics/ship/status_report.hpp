@@ -9,7 +9,7 @@
 #include "pganalytics/core/sparse_filter.hpp"
 #include "pganalytics/core/uuid.hpp"
 #include "pganalytics/ship/hub_link.hpp"
-#include "pganalytics/ship/snapshot_queue.hpp"
+#include "pganalytics/ship/spool_queue.hpp"
 
 namespace pganalytics::ship {
 
@@ -22,14 +22,13 @@ struct ShipFigures {
     uint64_t rowset_errors = 0;
     std::string last_rowset_error;
     uint64_t host_readings_missed = 0;
-    Losses dropped;             // the queue had no room
     uint64_t cycle_cpu_us = 0;  // of the last cycle, frames to queue
 };
 
 struct StatusSource {
     const ShipFigures& figures;
     const HubLink& link;
-    const SnapshotQueue& queue;
+    const SpoolQueue& queue;
     const SparseFilter& filter;
     const std::optional<Error>& state_problem;
     std::string state_directory;

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "pganalytics/core/hex.hpp"
+#include "pganalytics/ship/spool_queue.hpp"
 
 namespace pganalytics::ship {
 namespace {
@@ -36,7 +37,10 @@ struct ScriptedHub final : Transport {
 
 class DeliveryTest : public ::testing::Test {
   protected:
-    DeliveryTest() { connect(); }
+    DeliveryTest() {
+        queue.set_limits(1 << 20, 1 << 20);
+        connect();
+    }
 
     void connect() {
         auto made = std::make_unique<ScriptedHub>();
@@ -98,7 +102,7 @@ class DeliveryTest : public ::testing::Test {
 
     double fraction = 0.0;
     int64_t now = 1000 * kSecond;
-    MemoryQueue queue{1 << 20};
+    SpoolQueue queue{{}, [] { return 1U; }};
     Delivery delivery{queue, [this] { return fraction; }};
     ScriptedHub* hub = nullptr;
 };
@@ -299,8 +303,8 @@ TEST_F(DeliveryTest, SetsAsideWhatTheHubWillNeverTake) {
         EXPECT_EQ(seen[0].answer.verdict == Verdict::kConflict, status == 409);
         EXPECT_NE(seen[0].error.message.find("(no)"), std::string::npos);
     }
-    EXPECT_EQ(delivery.figures().set_aside.snapshots, 5U);
-    EXPECT_EQ(delivery.figures().set_aside.rows, 25U);
+    EXPECT_EQ(queue.losses().total(LossReason::kRefused).snapshots, 5U);
+    EXPECT_EQ(queue.losses().total(LossReason::kRefused).rows, 25U);
 }
 
 TEST_F(DeliveryTest, EveryOtherStatusIsRetried) {

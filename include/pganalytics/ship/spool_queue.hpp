@@ -1,0 +1,112 @@
+// The queue of the shipper: the newest cycle in memory, everything else in the spool. Runs in
+// `pganalytics ship`.
+//
+// While the hub takes what it gets, nothing is written to disk: a cycle goes from memory to the
+// hub. It is written, and synced, as soon as it has to last:
+//
+//     in memory --delivered--> gone
+//     in memory --a try failed before or now, no answer for 3 s, the next cycle is there, or the
+//                 program ends--> in memory and in the spool
+//     in memory and in the spool --delivered--> gone from both
+//                                --the next cycle is there, or memory is short--> in the spool
+//     in the spool --delivered, dropped or refused--> gone
+//
+// What is in memory goes first, so that figures are fresh while a backlog drains. Without a usable
+// spool there is memory only: oldest first, the oldest dropped when it is full.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "pganalytics/ship/moment.hpp"
+#include "pganalytics/ship/snapshot_queue.hpp"
+#include "pganalytics/ship/spool.hpp"
+
+namespace pganalytics::ship {
+
+class SpoolQueue final : public SnapshotQueue {
+  public:
+    explicit SpoolQueue(Uuid incarnation, std::function<uint32_t()> random);
+
+    // The spool is in this directory from now on; empty: there is none.
+    void use_directory(std::string path, Moment now);
+    // The same with any files.
+    void use_files(std::unique_ptr<SpoolFiles> files, Moment now);
+    void set_limits(size_t memory_bytes, uint64_t spool_bytes);
+    // Whose snapshots may be sent; none: nobody's. What is in memory for another one comes back; in
+    // the spool it waits, and is given up once it would be another one's turn.
+    std::vector<Snapshot> set_collector(std::optional<Uuid> collector);
+
+    // Takes it in. What was dropped for it from memory comes back.
+    std::vector<Snapshot> push(Snapshot snapshot);
+    // After each push, and now and then: writes what has to last, looks after the spool.
+    void service(Moment now);
+    // The program ends.
+    void keep_all();
+
+    const Snapshot* front() const override;
+    void pin_front(bool pinned) override;
+    Snapshot pop_delivered() override;
+    Snapshot pop_refused(std::string_view reason) override;
+    void hub_is_away() override { away_ = true; }
+
+    size_t snapshots() const;  // that wait
+    uint64_t bytes() const;    // of them
+    uint64_t limit() const;
+    int64_t oldest_time() const;  // of their cycles; 0: none waits
+    const LossBook& losses() const { return spool_ ? spool_->losses() : book_; }
+    // Rowsets of this run in what was lost since the last call.
+    std::vector<RowsetGroup> take_lost_groups();
+    // Empty: there is no spool.
+    std::optional<SpoolFigures> spool_figures() const;
+    // Why snapshots can't be made durable now, or why none of them can be read.
+    const std::optional<Error>& problem() const { return problem_; }
+
+  private:
+    struct Entry {
+        Snapshot snapshot;
+        uint64_t number = 0;  // in the spool; 0: not written
+        int64_t since = 0;    // monotonic
+    };
+    enum class Pin : uint8_t { kNone, kMemory, kSpool };
+
+    void open(Moment now);
+    void write_memory();
+    void release_written();
+    void forget_dropped();
+    void load();
+    size_t make_room(size_t needed, std::vector<Snapshot>& dropped);
+    void lose(LossReason reason, const Snapshot& snapshot);
+    Snapshot take_front(uint64_t& number);
+    void after_pop();
+
+    Uuid incarnation_;
+    std::function<uint32_t()> random_;
+    std::string directory_;
+    std::unique_ptr<SpoolFiles> files_;
+    std::unique_ptr<Spool> spool_;
+    std::optional<Error> problem_;
+    size_t memory_limit_ = 0;
+    uint64_t spool_limit_ = 0;
+    std::optional<Uuid> collector_;
+
+    std::deque<Entry> memory_;
+    size_t memory_bytes_ = 0;
+    std::optional<Spool::Stored> loaded_;    // number 0: its segment is gone
+    std::map<uint64_t, uint64_t> requests_;  // of those that are only in the spool
+    Pin pin_ = Pin::kNone;
+    bool away_ = false;
+
+    Moment now_;
+    int64_t write_again_at_ = 0;
+    int64_t look_again_at_ = 0;
+    LossBook book_;
+};
+
+}  // namespace pganalytics::ship

@@ -1,0 +1,295 @@
+// What is in memory, what is on disk, and in what order both go to the hub.
+#include "pganalytics/ship/spool_queue.hpp"
+
+#include <gtest/gtest.h>
+
+#include "spool_fixture.hpp"
+
+namespace pganalytics::ship {
+namespace {
+
+constexpr int64_t kSecond = 1'000'000;
+
+std::vector<uint64_t> sequences(const std::vector<Snapshot>& snapshots) {
+    std::vector<uint64_t> found;
+    for (const Snapshot& one : snapshots) found.push_back(one.sequence);
+    return found;
+}
+
+Uuid collector(uint8_t number = 0x22) {
+    Uuid id{};
+    id.fill(number);
+    return id;
+}
+
+class MemoryOnly : public ::testing::Test {
+  protected:
+    MemoryOnly() { queue.set_limits(3300, 1 << 20); }
+    static Snapshot snapshot(uint64_t sequence, size_t bytes = 1000) {
+        Snapshot made = numbered(sequence, bytes);
+        made.body.shrink_to_fit();
+        made.rows = 10;
+        made.bytes_json = 50;
+        return made;
+    }
+    SpoolQueue queue{{}, [] { return 1U; }};
+};
+
+TEST_F(MemoryOnly, OldestFirst) {
+    EXPECT_EQ(queue.front(), nullptr);
+    for (uint64_t i = 1; i <= 3; ++i) EXPECT_TRUE(queue.push(snapshot(i)).empty());
+    EXPECT_EQ(queue.snapshots(), 3U);
+    EXPECT_EQ(queue.front()->sequence, 1U);
+    EXPECT_EQ(queue.oldest_time(), snapshot(1).time);
+    EXPECT_EQ(queue.pop_delivered().sequence, 1U);
+    EXPECT_EQ(queue.pop_delivered().sequence, 2U);
+    EXPECT_GE(queue.bytes(), 1000U);
+    EXPECT_EQ(queue.pop_delivered().sequence, 3U);
+    EXPECT_EQ(queue.bytes(), 0U);
+    EXPECT_EQ(queue.front(), nullptr);
+    EXPECT_EQ(queue.oldest_time(), 0);
+    EXPECT_FALSE(queue.spool_figures());
+}
+
+TEST_F(MemoryOnly, DropsTheOldestForTheNewest) {
+    for (uint64_t i = 1; i <= 3; ++i) EXPECT_TRUE(queue.push(snapshot(i)).empty());
+    EXPECT_EQ(sequences(queue.push(snapshot(4))), Sequences({1}));
+    EXPECT_EQ(sequences(queue.push(snapshot(5, 2000))), Sequences({2, 3}));
+    EXPECT_LE(queue.bytes(), queue.limit());
+    EXPECT_EQ(queue.front()->sequence, 4U);
+    const Losses lost = queue.losses().dropped();
+    EXPECT_EQ(lost.snapshots, 3U);
+    EXPECT_EQ(lost.rows, 30U);
+    EXPECT_EQ(lost.bytes, 150U);
+    EXPECT_EQ(lost.first_time, snapshot(1).time);
+    EXPECT_EQ(lost.last_time, snapshot(3).time);
+}
+
+TEST_F(MemoryOnly, KeepsTheOneThatIsBeingSent) {
+    for (uint64_t i = 1; i <= 3; ++i) queue.push(snapshot(i));
+    queue.pin_front(true);
+    EXPECT_EQ(sequences(queue.push(snapshot(4))), Sequences({2}));
+    EXPECT_EQ(queue.front()->sequence, 1U);
+    EXPECT_EQ(sequences(queue.push(snapshot(5, 2500))), Sequences({3, 4, 5}));
+    EXPECT_EQ(queue.pop_delivered().sequence, 1U);
+    EXPECT_EQ(queue.front(), nullptr);
+}
+
+TEST_F(MemoryOnly, RefusesWhatCanNeverFit) {
+    queue.push(snapshot(1));
+    EXPECT_EQ(sequences(queue.push(snapshot(2, 4000))), Sequences({1, 2}));
+    EXPECT_EQ(queue.bytes(), 0U);
+}
+
+TEST_F(MemoryOnly, OfAnotherCollectorIsGivenUp) {
+    queue.set_collector(collector());
+    for (uint64_t i = 3; i <= 5; ++i) queue.push(snapshot(i, 500));
+    EXPECT_TRUE(queue.set_collector(collector()).empty());
+    EXPECT_EQ(sequences(queue.set_collector(collector(0x23))), Sequences({3, 4, 5}));
+    EXPECT_EQ(queue.losses().total(LossReason::kStranger).snapshots, 3U);
+    EXPECT_EQ(queue.bytes(), 0U);
+}
+
+class WithSpool : public ::testing::Test {
+  protected:
+    WithSpool() { start(); }
+    void start() {
+        std::unique_ptr<SimulatedFiles> after =
+            files == nullptr ? std::make_unique<SimulatedFiles>() : files->after_power_cut(random);
+        files = after.get();
+        queue = std::make_unique<SpoolQueue>(Uuid{},
+                                             [this] { return static_cast<uint32_t>(random()); });
+        queue->set_limits(1 << 20, 8192);
+        queue->set_collector(collector());
+        queue->use_files(std::move(after), now);
+    }
+    // As the shipper does it.
+    void cycle(std::vector<uint64_t> parts) {
+        for (const uint64_t part : parts) {
+            Snapshot one = numbered(part);
+            one.time = static_cast<int64_t>(parts.front()) * 60 * kSecond;
+            EXPECT_TRUE(queue->push(std::move(one)).empty());
+        }
+        queue->service(now);
+    }
+    void pass(int64_t seconds) {
+        now.monotonic += seconds * kSecond;
+        now.wall += seconds * kSecond;
+        queue->service(now);
+    }
+    void fail() {
+        queue->pin_front(true);
+        queue->pin_front(false);
+        queue->hub_is_away();
+        queue->service(now);
+    }
+    uint64_t deliver() {
+        if (queue->front() == nullptr) return 0;
+        queue->pin_front(true);
+        const uint64_t sequence = queue->front()->sequence;
+        EXPECT_EQ(queue->pop_delivered().sequence, sequence);
+        return sequence;
+    }
+    Sequences deliver_all() {
+        Sequences all;
+        while (const uint64_t one = deliver()) all.push_back(one);
+        return all;
+    }
+
+    Random random{3};
+    SimulatedFiles* files = nullptr;
+    Moment now{1000 * kSecond, kSpoolNow};
+    std::unique_ptr<SpoolQueue> queue;
+};
+
+TEST_F(WithSpool, WritesNothingWhileTheHubTakesWhatItGets) {
+    for (uint64_t i = 1; i <= 50; ++i) {
+        cycle({i});
+        EXPECT_EQ(deliver(), i);
+        pass(60);
+    }
+    EXPECT_TRUE(files->names().empty());
+    EXPECT_EQ(queue->snapshots(), 0U);
+}
+
+TEST_F(WithSpool, WritesWhenATryFailed) {
+    cycle({1, 2});
+    EXPECT_TRUE(files->names().empty());
+    fail();
+    EXPECT_EQ(queue->spool_figures()->snapshots, 2U);
+    EXPECT_EQ(queue->snapshots(), 2U) << "each once";
+    cycle({3});
+    EXPECT_EQ(queue->spool_figures()->snapshots, 3U) << "at once from then on";
+    start();
+    EXPECT_EQ(deliver_all(), Sequences({1, 2, 3}));
+}
+
+TEST_F(WithSpool, WritesWhenAnAnswerTakesLong) {
+    cycle({1});
+    queue->pin_front(true);
+    pass(2);
+    EXPECT_EQ(queue->spool_figures()->snapshots, 0U);
+    pass(2);
+    EXPECT_EQ(queue->spool_figures()->snapshots, 1U);
+    EXPECT_EQ(queue->pop_delivered().sequence, 1U);
+    EXPECT_EQ(queue->snapshots(), 0U);
+    EXPECT_EQ(queue->front(), nullptr);
+}
+
+TEST_F(WithSpool, WritesTheOneBeforeWhenTheNextCycleComes) {
+    cycle({1});
+    queue->pin_front(true);
+    cycle({2});
+    EXPECT_EQ(queue->spool_figures()->snapshots, 1U);
+    EXPECT_EQ(queue->pop_delivered().sequence, 1U);
+    EXPECT_EQ(deliver_all(), Sequences({2}));
+}
+
+TEST_F(WithSpool, WritesWhenTheProgramEnds) {
+    cycle({1});
+    queue->keep_all();
+    start();
+    EXPECT_EQ(deliver_all(), Sequences({1}));
+    EXPECT_EQ(queue->losses().total(LossReason::kDamaged).snapshots, 0U);
+}
+
+TEST_F(WithSpool, TheNewestGoesFirstWhileTheBacklogDrains) {
+    for (uint64_t i = 1; i <= 5; ++i) {
+        cycle({i});
+        fail();
+    }
+    EXPECT_EQ(queue->oldest_time(), numbered(1).time);
+    EXPECT_EQ(deliver(), 5U);
+    EXPECT_EQ(deliver(), 1U);
+    cycle({6});
+    EXPECT_EQ(deliver(), 6U);
+    queue->pin_front(true);  // 2 is on its way
+    cycle({7});
+    EXPECT_EQ(queue->front()->sequence, 2U) << "what is on its way stays";
+    EXPECT_EQ(queue->pop_delivered().sequence, 2U);
+    EXPECT_EQ(deliver_all(), Sequences({7, 3, 4}));
+    EXPECT_EQ(queue->snapshots(), 0U);
+    EXPECT_EQ(queue->oldest_time(), 0);
+    start();
+    EXPECT_EQ(queue->losses().total(LossReason::kDamaged).snapshots, 0U);
+}
+
+TEST_F(WithSpool, ARequestIsKnownAgainWhenItComesFromDisk) {
+    Snapshot asked = numbered(1);
+    asked.request = 77;
+    queue->push(std::move(asked));
+    fail();
+    cycle({2});
+    cycle({3});
+    EXPECT_EQ(deliver(), 3U);
+    ASSERT_NE(queue->front(), nullptr);
+    EXPECT_EQ(queue->front()->sequence, 1U);
+    EXPECT_EQ(queue->front()->request, 77U);
+}
+
+TEST_F(WithSpool, WhatIsDroppedOnItsWayCountsOnce) {
+    uint64_t last = 0;
+    for (; last < 5; cycle({last})) {
+        ++last;
+        queue->hub_is_away();
+    }
+    EXPECT_EQ(deliver(), 5U);
+    queue->pin_front(true);
+    EXPECT_EQ(queue->front()->sequence, 1U);
+    queue->hub_is_away();
+    while (queue->losses().dropped().snapshots == 0) cycle({++last});
+    for (int i = 0; i < 10; ++i) cycle({++last});
+    EXPECT_EQ(queue->front()->sequence, 1U);
+    queue->pin_front(false);  // it was not delivered
+    const uint64_t lost = queue->losses().dropped().snapshots;
+    EXPECT_EQ(deliver_all().size() + lost + 1, last);
+    EXPECT_FALSE(queue->take_lost_groups().empty());
+}
+
+TEST_F(WithSpool, ADiskThatFailsLeavesItInMemory) {
+    files->fails = [](std::string_view call) { return call == "append"; };
+    for (uint64_t i = 1; i <= 4; ++i) {
+        cycle({i});
+        fail();
+        pass(60);
+    }
+    EXPECT_TRUE(queue->problem());
+    EXPECT_EQ(queue->snapshots(), 4U);
+    files->fails = [](std::string_view) { return false; };
+    pass(6);
+    EXPECT_FALSE(queue->problem());
+    EXPECT_EQ(queue->spool_figures()->snapshots, 4U);
+    start();
+    EXPECT_EQ(deliver_all(), Sequences({1, 2, 3, 4}));
+}
+
+TEST_F(WithSpool, RefusedOnesAreSetAside) {
+    cycle({1});
+    fail();
+    cycle({2});
+    queue->pin_front(true);
+    EXPECT_EQ(queue->pop_refused("status 422").sequence, 2U);
+    queue->pin_front(true);
+    EXPECT_EQ(queue->pop_refused("status 422").sequence, 1U);
+    EXPECT_EQ(queue->spool_figures()->aside_files, 2U);
+    EXPECT_EQ(queue->losses().total(LossReason::kRefused).snapshots, 2U);
+    EXPECT_EQ(queue->snapshots(), 0U);
+}
+
+TEST_F(WithSpool, NeverShipsAnotherCollectors) {
+    for (uint64_t i = 1; i <= 3; ++i) {
+        cycle({i});
+        fail();
+    }
+    EXPECT_EQ(queue->set_collector(std::nullopt).size(), 1U) << "what was in memory";
+    EXPECT_EQ(queue->front(), nullptr);
+    queue->set_collector(collector());
+    EXPECT_EQ(deliver(), 1U) << "enrolled again as the same one";
+    queue->set_collector(collector(0x23));
+    EXPECT_EQ(queue->front(), nullptr);
+    EXPECT_EQ(queue->losses().total(LossReason::kStranger).snapshots, 2U);
+    EXPECT_EQ(queue->snapshots(), 0U);
+}
+
+}  // namespace
+}  // namespace pganalytics::ship
