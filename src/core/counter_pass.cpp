@@ -118,12 +118,16 @@ void CounterPass::begin(int64_t now_us, int64_t interval_us, std::span<const uin
     make_room({wanted_.changes * 2, wanted_.bytes * 2, wanted_.unknown * 2});
     std::vector<uint32_t> wanted(databases.begin(), databases.end());
     std::sort(wanted.begin(), wanted.end());
+    // Where memory runs out in the midst of it, nothing is known any more.
+    last_ = nullptr;
+    std::vector<std::unique_ptr<Database>> before = std::move(databases_);
+    databases_.clear();
     std::vector<std::unique_ptr<Database>> next;
     for (const uint32_t oid : wanted) {
-        auto known = std::find_if(databases_.begin(), databases_.end(), [&](const auto& database) {
+        auto known = std::find_if(before.begin(), before.end(), [&](const auto& database) {
             return database != nullptr && database->oid == oid;
         });
-        if (known == databases_.end()) {
+        if (known == before.end()) {
             next.push_back(std::make_unique<Database>());
             next.back()->oid = oid;
         } else {
@@ -132,7 +136,6 @@ void CounterPass::begin(int64_t now_us, int64_t interval_us, std::span<const uin
         settle(*next.back());
     }
     databases_ = std::move(next);
-    last_ = nullptr;
 }
 
 // For another pass, of which nothing is noted yet.
