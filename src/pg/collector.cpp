@@ -30,6 +30,7 @@ class Collector {
 
     int wait_fd() const { return program_.wait_fd(); }
     int step(const Wakeup& wakeup);
+    bool is_stuck() const { return cycle_.is_stuck(); }
     void stop() {
         cycle_.stop();
         program_.stop_now();
@@ -274,7 +275,10 @@ int Collector::step(const Wakeup& wakeup) {
     return wait_ms;
 }
 
-int step_collector(const Wakeup& wakeup) { return collector->step(wakeup); }
+int step_collector(const Wakeup& wakeup) {
+    const int wait_ms = collector->step(wakeup);
+    return collector->is_stuck() ? kBeginAnew : wait_ms;
+}
 
 // --- the worker's life
 

@@ -1,6 +1,7 @@
 // The part of a cycle that needs no visits: a pass over the shared statistics, and what changed
 // since the last one. Runs in the collector.
 #include <algorithm>
+#include <cstring>
 #include <utility>
 
 #include "pganalytics/pg/cycle.hpp"
@@ -34,10 +35,14 @@ void Cycle::make_pass(const CycleOrder& order, int64_t now_us,
     if (!walk_statistics(pass_, error)) {
         ++figures_.passes_failed;
         pass_.forget_all();
+        // A segment whose mapping failed once, for want of memory, is never mapped in this process.
+        const bool stuck = std::strstr(error.message, "attach the same segment") != nullptr;
+        stuck_passes_ = stuck ? stuck_passes_ + 1 : 0;
         log_limited(LOG, "statistics pass", "could not read the shared statistics", error.message,
                     "Every database is visited instead.");
         return;
     }
+    stuck_passes_ = 0;
     pass_.end();
     for (PlanDatabase& database : databases) database.by_pass = pass_.stands_in(database.oid);
     figures_.pass_cpu_us += own_cpu_us() - cpu_us;

@@ -104,6 +104,10 @@ void run_worker(const WorkerLoop& loop) {
             log_limited(LOG, loop.name, error.message);
         }
         timeout_ms = guarded_or(kAfterExceptionMs, [&] { return loop.step(wakeup); });
+        if (timeout_ms == kBeginAnew) {
+            log_limited(LOG, "begin anew", std::string(loop.name) + " ends, to begin anew");
+            proc_exit(1);
+        }
         timeout_ms = std::clamp(timeout_ms, 0, kLongestWaitMs);
     }
 }

@@ -64,10 +64,13 @@ class Cycle {
     void forget_passes();
     // Users' own rowsets that are switched off are tried again.
     void retry_own();
+    // Passes over the statistics fail for good in this process; another one can make them.
+    bool is_stuck() const { return stuck_passes_ >= kStuckPasses && !active_; }
     // Ends the visit, for the worker's own end.
     void stop();
 
   private:
+    static constexpr int kStuckPasses = 3;
     struct OpenRowset {
         uint16_t number = 0;
         uint64_t bytes = 0;
@@ -133,6 +136,7 @@ class Cycle {
     std::optional<OpenRowset> rowset_;
     std::deque<RowsetBegin> changes_;  // partial readings to hand over, before all visits
     bool in_changes_ = false;          // the first of them has begun
+    int stuck_passes_ = 0;             // in a row
     int pass_max_rows_ = 0;            // pganalytics.max_rows at the last pass
     std::string visited_name_;
     uint32_t visited_ = 0;

@@ -20,6 +20,9 @@ void start_worker_signals();
 // After connecting: what pg_stat_activity shows.
 void report_worker(const char* application_name);
 
+// A step's answer: the process ends with code 1, and the postmaster starts another one.
+inline constexpr int kBeginAnew = -1;
+
 struct WorkerLoop {
     const char* name = nullptr;  // "pganalytics collector"
     // Descriptor to wait for, the same for the process's life; below 0: none.
@@ -32,7 +35,7 @@ struct WorkerLoop {
 
 // Wait (latch, postmaster's death, descriptor, timeout), ResetLatch, CHECK_FOR_INTERRUPTS, reload,
 // then step; for ever. An ERROR in the wait (pg_cancel_backend) is logged once a minute and
-// survived; the process leaves by SIGTERM or the postmaster's death only.
+// survived; the process leaves by SIGTERM, the postmaster's death or kBeginAnew only.
 [[noreturn]] void run_worker(const WorkerLoop& loop);
 
 // A LogLine frame's payload to the server's log, one line a cause a minute. False where malformed.
