@@ -332,21 +332,6 @@ void Shipper::finish_cycle() {
     figures_.cycle_cpu_us = process_cpu_us() - cycle_cpu_;
 }
 
-// What all that went before in this cycle has cost is told with the next.
-void Shipper::add_own_rowsets() {
-    const bool preview = cycle_->use() == CycleUse::kPreview;
-    LeftOuts shown;
-    LeftOuts& left_outs = preview ? shown : left_outs_;
-    left_outs.take(cycle_->reports(), cycle_->databases());
-    const StatusSource status = status_source();
-    const OwnSource source{status, cycle_->worker(), costs_, left_outs, started_at_};
-    const auto read = [&source](const Rowset& rowset, RowBuilder& out) {
-        return read_own_rowset(rowset, source, out);
-    };
-    for (const RowsetShape& shape : cycle_->own_shapes(Scope::kProgram))
-        cycle_->add_host_rowset(read_host_rowset(shape, read));
-}
-
 void Shipper::count(const Cycle& cycle) {
     ++figures_.cycles;
     costs_.count(cycle.reports(), cycle.use() == CycleUse::kSend, now_.wall);

@@ -1,5 +1,5 @@
-// Users' own rowsets that were sent, kept for the program's next run (see own_groups.hpp). Runs in
-// `pganalytics ship`.
+// Rowsets the program makes of itself; and users' own ones that were sent, kept for its next run
+// (see own_groups.hpp). Runs in `pganalytics ship`.
 #include "pganalytics/host/files.hpp"
 #include "pganalytics/ship/shipper.hpp"
 
@@ -29,6 +29,21 @@ void Shipper::keep_own_groups() {
     if (!bytes) return;
     const Status kept = host::write_file_durably(settings_->state_directory + kFile, *bytes);
     if (!kept) log(LogLevel::kWarning, "own rowsets", kept.error());
+}
+
+// What all that went before in this cycle has cost is told with the next.
+void Shipper::add_own_rowsets() {
+    const bool preview = cycle_->use() == CycleUse::kPreview;
+    LeftOuts shown;
+    LeftOuts& left_outs = preview ? shown : left_outs_;
+    left_outs.take(cycle_->reports(), cycle_->databases());
+    const StatusSource status = status_source();
+    const OwnSource source{status, cycle_->worker(), costs_, left_outs, started_at_};
+    const auto read = [&source](const Rowset& rowset, RowBuilder& out) {
+        return read_own_rowset(rowset, source, out);
+    };
+    for (const RowsetShape& shape : cycle_->own_shapes(Scope::kProgram))
+        cycle_->add_host_rowset(read_host_rowset(shape, read));
 }
 
 }  // namespace pganalytics::ship
