@@ -59,6 +59,23 @@ constexpr Column kCollector[] = {
     count_of("bytes_gzip", "bytes", "bytes of acknowledged snapshots as sent"),
     count_of("handshakes", "connections", "connections made to the hub"),
     count_of("token_renewals", "requests", "renewals of the token"),
+    count_of("snapshots_damaged", "snapshots", "snapshots that could not be read back from disk"),
+    count_of("rows_damaged", "rows", "rows of them, as far as is known"),
+    gauge("spool_bytes", kInt64, "bytes", "", "disk used by the spool; null: there is none"),
+    gauge("spool_aside_bytes", kInt64, "bytes", "", "of it for what is set aside"),
+};
+
+constexpr Column kLosses[] = {
+    key("number", kInt64, "", "number of the episode since the spool was made"),
+    label("reason", kText, "", "limit, no room, refused, damaged or other collector"),
+    gauge("snapshots", kInt64, "snapshots", "", "snapshots that never came to the hub"),
+    gauge("rows", kInt64, "rows", "", "rows of them, as far as is known"),
+    gauge("bytes_json", kInt64, "bytes", "",
+          "bytes of them before compression, as far as is known"),
+    moment("first_time", "", "time of the first cycle of them; null: not known"),
+    moment("last_time", "", "time of the last"),
+    moment("began_at", "", "when the first of them was lost"),
+    moment("ended_at", "", "when the last of them was lost"),
 };
 
 constexpr Column kRowsetsColumns[] = {
@@ -180,6 +197,13 @@ constexpr Rowset kRowsets[] = {
      {},
      kCollector,
      "the collector itself: what it costs, what it reads and sends, what it lost"},
+    {"pganalytics",
+     "losses",
+     Scope::kProgram,
+     0,
+     {},
+     kLosses,
+     "what was collected and never came to the hub: the last 32 episodes, by reason"},
     {"pganalytics",
      "rowsets",
      Scope::kProgram,

@@ -67,6 +67,17 @@ void put_delivery(RowBuilder& out, const StatusSource& status) {
          {delivery.attempts, delivery.delivered, delivery.duplicates, delivery.bytes_json,
           delivery.bytes_gzip, delivery.handshakes, delivery.token_renewals})
         put(out, count);
+    const Losses& damaged = queue.losses().total(LossReason::kDamaged);
+    put(out, damaged.snapshots);
+    put(out, damaged.rows);
+    const std::optional<SpoolFigures> spool = queue.spool_figures();
+    for (const auto figure : {&SpoolFigures::bytes, &SpoolFigures::aside_bytes}) {
+        if (spool) {
+            put(out, *spool.*figure);
+        } else {
+            out.null();
+        }
+    }
 }
 
 void put_collector(RowBuilder& out, const OwnSource& source) {
@@ -77,6 +88,21 @@ void put_collector(RowBuilder& out, const OwnSource& source) {
     put_program(out, source.status);
     put_delivery(out, source.status);
     out.end();
+}
+
+void put_losses(RowBuilder& out, const LossBook& book) {
+    for (const LossEpisode& episode : book.episodes()) {
+        out.begin();
+        put(out, episode.number);
+        out.text(loss_name(episode.reason));
+        put(out, episode.losses.snapshots);
+        put(out, episode.losses.rows);
+        put(out, episode.losses.bytes);
+        for (const int64_t time : {episode.losses.first_time, episode.losses.last_time,
+                                   episode.began_at, episode.ended_at})
+            put_time(out, time);
+        out.end();
+    }
 }
 
 void put_costs(RowBuilder& out, const RowsetCosts& costs) {
@@ -122,6 +148,8 @@ void RowsetCosts::count(std::span<const RowsetReport> reports, bool sent, int64_
 Status read_own_rowset(const Rowset& rowset, const OwnSource& source, RowBuilder& out) {
     if (rowset.name == "collector") {
         put_collector(out, source);
+    } else if (rowset.name == "losses") {
+        put_losses(out, source.status.queue.losses());
     } else if (rowset.name == "left_out") {
         source.left_outs.put_rows(out);
     } else {

@@ -193,11 +193,7 @@ Status Shipper::take_settings(const ShipSettings& settings) {
                       static_cast<uint64_t>(std::max<int64_t>(settings.spool_limit, 0)));
     queue_.use_directory(state_problem_ ? std::string() : settings.state_directory + "/spool",
                          now_);
-    if (!same_state) {
-        // Of earlier runs, who have told it.
-        told_dropped_ = queue_.losses().dropped().snapshots;
-        told_damaged_ = queue_.losses().total(LossReason::kDamaged).snapshots;
-    }
+    if (!same_state) forget_losses_before();
     link_.configure(settings, !state_problem_, now_);
     // At once: the next frame may be a cycle, and that is the new identity's.
     take_link_change();

@@ -96,6 +96,12 @@ void Shipper::lose(const std::vector<Snapshot>& lost) {
     }
 }
 
+// Earlier runs have told theirs.
+void Shipper::forget_losses_before() {
+    told_dropped_ = queue_.losses().dropped().snapshots;
+    told_damaged_ = queue_.losses().total(LossReason::kDamaged).snapshots;
+}
+
 // Writes what has to last, and tells what could not be kept.
 void Shipper::look_after_queue() {
     queue_.service(now_);

@@ -119,7 +119,7 @@ void describe_spool(Table& table, const StatusSource& source) {
     } else if (!spool) {
         table.text("state", "none", "There is no usable state directory.");
     } else if (spool->snapshots == 0) {
-        table.text("state", "empty", "The hub has everything, or it is on its way.");
+        table.text("state", "empty", "Nothing waits for the hub but what is on its way.");
     } else {
         table.text("state", "in use", "The hub gets it when it is back; nothing has to be done.");
     }

@@ -22,7 +22,7 @@ from driver.worker import Ship
 from harness import Hub, Server, World, wait_until
 
 DATID = 16384
-OWN = "pganalytics.collector"
+OWN = ["pganalytics.collector", "pganalytics.losses"]
 
 
 def busy(request: Request) -> Answer | None:
@@ -33,7 +33,7 @@ def cycle(ship: Ship, rows: int = 3, noise: int = 0, own: bool = False) -> None:
     """One cycle, read to its end by the program."""
     shape = ship.catalog["pg_stats.tables"]
     done = int(ship.status()["cycles"]["read"] or 0)
-    ship.begin_cycle(host=[OWN] if own else None)
+    ship.begin_cycle(host=OWN if own else None)
     rng = random.Random(noise or time.time_ns())
     values = [[rng.randrange(1 << 60) if kind == "bigint" else None for kind in shape.types[2:]] for _ in range(rows)]
     ship.rowset("pg_stats.tables", [[DATID, 20000 + i, *one] for i, one in enumerate(values)], DATID, "app")
@@ -152,6 +152,12 @@ def test_what_is_dropped_is_declared_and_shipped(
     metrics = scripted.pushes()[-1].json()["metrics"]
     (told,) = [entry["collector"]["columns"] for entry in metrics if "collector" in entry]
     assert told["snapshots_dropped"] == [dropped] and told["rows_dropped"] == [rows]
+    assert told["snapshots_damaged"] == [0] and told["spool_bytes"][0] > 0
+    (losses,) = [entry["losses"]["columns"] for entry in metrics if "losses" in entry]
+    assert losses["reason"] == ["limit"] and losses["number"] == [1]
+    assert losses["snapshots"] == [dropped] and losses["rows"] == [rows]
+    times = [one.json()["timestamp"] for one in scripted.pushes()[before:]]
+    assert losses["first_time"][0] <= losses["last_time"][0] < min(times)
 
 
 def test_a_damaged_record_costs_itself_only(ship: Ship, scripted: ScriptedHub, again: Any) -> None:

@@ -63,6 +63,7 @@ class Shipper {
     void drop_held_cycle();
     void lose(const std::vector<Snapshot>& lost);
     void look_after_queue();
+    void forget_losses_before();
     void add_own_rowsets();
     void count(const Cycle& cycle);
     void answer_collect_now(uint64_t request, const Cycle& cycle);

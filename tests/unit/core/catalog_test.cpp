@@ -96,6 +96,7 @@ TEST(Catalog, HasTheRowsetsOfTheDesign) {
                                             "pganalytics.fulls",
                                             "pganalytics.gone",
                                             "pganalytics.left_out",
+                                            "pganalytics.losses",
                                             "pganalytics.rowsets",
                                             "pganalytics.visibility",
                                             "sysstat.cgroup",
