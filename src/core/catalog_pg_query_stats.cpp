@@ -65,37 +65,57 @@ using enum ColumnType;
     "pg_catalog.row_number() OVER (PARTITION BY s.dbid, s.userid, s.queryid" \
     " ORDER BY s.total_exec_time DESC)"
 
-#define PGANALYTICS_STATEMENTS(toplevel, twin, since_p, since_n, blocks, newer_p, newer_s)      \
-    "FROM (\n"                                                                                  \
-    "WITH n AS MATERIALIZED (SELECT LEAST(5000, COALESCE("                                      \
-    "pg_catalog.current_setting('pganalytics.max_rows', true)::pg_catalog.int8, 5001)"          \
-    " OPERATOR(pg_catalog.-) 1) AS most),\n"                                                    \
-    "p AS MATERIALIZED (SELECT s.*, s.total_exec_time OPERATOR(pg_catalog.+) s.total_plan_time" \
-    " AS spent, " twin                                                                          \
-    " AS twin\n"                                                                                \
-    "    FROM @schema@.pg_stat_statements(false) s),\n"                                         \
-    "c AS MATERIALIZED (SELECT COALESCE((SELECT p.spent FROM p ORDER BY p.spent DESC"           \
-    " OFFSET (SELECT n.most FROM n) LIMIT 1), '-Infinity'::pg_catalog.float8) AS spent),\n"     \
-    "s AS NOT MATERIALIZED (SELECT p.*, p.spent OPERATOR(pg_catalog.>) c.spent"                 \
-    " AND p.queryid IS NOT NULL AND p.twin OPERATOR(pg_catalog.=) 1 AS top"                     \
-    " FROM p CROSS JOIN c)\n"                                                                   \
-    "SELECT s.dbid, s.userid, " toplevel                                                        \
-    " AS toplevel, s.queryid,\n"                                                                \
-    "    s.min_plan_time, s.max_plan_time, s.stddev_plan_time,"                                 \
-    " s.min_exec_time, s.max_exec_time, s.stddev_exec_time" since_p                             \
-    "\n    " PGANALYTICS_EVER(PGANALYTICS_P)                                                    \
-        PGANALYTICS_WAL("s.wal_bytes") " AS wal_bytes" PGANALYTICS_BLOCKS_P(blocks) newer_p     \
-        "\nFROM s WHERE s.top\n"                                                                \
-        "UNION ALL\n"                                                                           \
-        "SELECT 0::pg_catalog.oid, 0::pg_catalog.oid, true, 0::pg_catalog.int8,\n"              \
-        "    pg_catalog.min(s.min_plan_time), pg_catalog.max(s.max_plan_time), "                \
-        "NULL::pg_catalog.float8,"                                                              \
-        " pg_catalog.min(s.min_exec_time), pg_catalog.max(s.max_exec_time), "                   \
-        "NULL::pg_catalog.float8" since_n "\n    " PGANALYTICS_EVER(PGANALYTICS_S)              \
-            PGANALYTICS_WAL("pg_catalog.sum(s.wal_bytes)") PGANALYTICS_BLOCKS_S(blocks) newer_s \
-        "\nFROM s WHERE NOT s.top"                                                              \
-        " HAVING pg_catalog.count(s.dbid) OPERATOR(pg_catalog.>) 0\nOFFSET 0) s\n"              \
-        "LEFT JOIN pg_catalog.pg_database d ON d.oid OPERATOR(pg_catalog.=) s.dbid\n"           \
+// Whether no statement can be among the others, which takes no ranking then: there is a row for
+// each that the extension can keep, and who reads sees whose all are.
+#define PGANALYTICS_FIT                                                                \
+    "(pg_catalog.current_setting('pg_stat_statements.max')::pg_catalog.int8"           \
+    " OPERATOR(pg_catalog.<=) LEAST(5000, COALESCE("                                   \
+    "pg_catalog.current_setting('pganalytics.max_rows', true)::pg_catalog.int8, 5001)" \
+    " OPERATOR(pg_catalog.-) 1) AND pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE'))"
+
+#define PGANALYTICS_ONE(toplevel, since_p, blocks, newer_p)         \
+    "SELECT s.dbid, s.userid, " toplevel                            \
+    " AS toplevel, s.queryid,\n"                                    \
+    "    s.min_plan_time, s.max_plan_time, s.stddev_plan_time,"     \
+    " s.min_exec_time, s.max_exec_time, s.stddev_exec_time" since_p \
+    "\n    " PGANALYTICS_EVER(PGANALYTICS_P)                        \
+        PGANALYTICS_WAL("s.wal_bytes") " AS wal_bytes" PGANALYTICS_BLOCKS_P(blocks) newer_p
+
+// Of a condition of constants the planner makes a gate: what is behind it is not run.
+#define PGANALYTICS_RANKED " AND " PGANALYTICS_FIT " IS NOT TRUE"
+#define PGANALYTICS_UNRANKED(toplevel, since_p, blocks, newer_p) \
+    "UNION ALL\n" PGANALYTICS_ONE(                               \
+        toplevel, since_p, blocks,                               \
+        newer_p) "\nFROM @schema@.pg_stat_statements(false) s WHERE " PGANALYTICS_FIT "\n"
+
+#define PGANALYTICS_STATEMENTS(toplevel, twin, since_p, since_n, blocks, newer_p, newer_s, gate, \
+                               unranked)                                                         \
+    "FROM (\n"                                                                                   \
+    "WITH n AS MATERIALIZED (SELECT LEAST(5000, COALESCE("                                       \
+    "pg_catalog.current_setting('pganalytics.max_rows', true)::pg_catalog.int8, 5001)"           \
+    " OPERATOR(pg_catalog.-) 1) AS most),\n"                                                     \
+    "p AS MATERIALIZED (SELECT s.*, s.total_exec_time OPERATOR(pg_catalog.+) s.total_plan_time"  \
+    " AS spent, " twin                                                                           \
+    " AS twin\n"                                                                                 \
+    "    FROM @schema@.pg_stat_statements(false) s),\n"                                          \
+    "c AS MATERIALIZED (SELECT COALESCE((SELECT p.spent FROM p ORDER BY p.spent DESC"            \
+    " OFFSET (SELECT n.most FROM n) LIMIT 1), '-Infinity'::pg_catalog.float8) AS spent),\n"      \
+    "s AS NOT MATERIALIZED (SELECT p.*, p.spent OPERATOR(pg_catalog.>) c.spent"                  \
+    " AND p.queryid IS NOT NULL AND p.twin OPERATOR(pg_catalog.=) 1 AS top"                      \
+    " FROM p CROSS JOIN c)\n" PGANALYTICS_ONE(                                                   \
+        toplevel, since_p, blocks,                                                               \
+        newer_p) "\nFROM s WHERE s.top" gate "\n" unranked                                       \
+                 "UNION ALL\n"                                                                   \
+                 "SELECT 0::pg_catalog.oid, 0::pg_catalog.oid, true, 0::pg_catalog.int8,\n"      \
+                 "    pg_catalog.min(s.min_plan_time), pg_catalog.max(s.max_plan_time), "        \
+                 "NULL::pg_catalog.float8,"                                                      \
+                 " pg_catalog.min(s.min_exec_time), pg_catalog.max(s.max_exec_time), "           \
+                 "NULL::pg_catalog.float8" since_n "\n    " PGANALYTICS_EVER(PGANALYTICS_S)      \
+                     PGANALYTICS_WAL("pg_catalog.sum(s.wal_bytes)") PGANALYTICS_BLOCKS_S(blocks) \
+                         newer_s                                                                 \
+        "\nFROM s WHERE NOT s.top" gate                                                          \
+        " HAVING pg_catalog.count(s.dbid) OPERATOR(pg_catalog.>) 0\nOFFSET 0) s\n"               \
+        "LEFT JOIN pg_catalog.pg_database d ON d.oid OPERATOR(pg_catalog.=) s.dbid\n"            \
         "LEFT JOIN pg_catalog.pg_roles r ON r.oid OPERATOR(pg_catalog.=) s.userid"
 
 #define PGANALYTICS_SINCE_P ", s.stats_since, s.minmax_stats_since"
@@ -106,20 +126,29 @@ using enum ColumnType;
 #define PGANALYTICS_NEWER(X10, X11, X12, X13) \
     PGANALYTICS_1_10(X10) PGANALYTICS_1_11(X11) PGANALYTICS_1_12(X12) PGANALYTICS_1_13(X13)
 
-#define PGANALYTICS_OLD(toplevel, twin, X10, Y10)                                               \
+#define PGANALYTICS_OLD(toplevel, twin, X10, Y10, gate, unranked)                               \
     PGANALYTICS_STATEMENTS(toplevel, twin, PGANALYTICS_SINCE_N, PGANALYTICS_SINCE_N, "",        \
                            PGANALYTICS_NEWER(X10, PGANALYTICS_N, PGANALYTICS_N, PGANALYTICS_N), \
-                           PGANALYTICS_NEWER(Y10, PGANALYTICS_N, PGANALYTICS_N, PGANALYTICS_N))
-#define PGANALYTICS_NEW(X12, Y12, X13, Y13)                                                        \
-    PGANALYTICS_STATEMENTS("s.toplevel", "1", PGANALYTICS_SINCE_P, PGANALYTICS_SINCE_N, "shared_", \
-                           PGANALYTICS_NEWER(PGANALYTICS_P, PGANALYTICS_P, X12, X13),              \
-                           PGANALYTICS_NEWER(PGANALYTICS_S, PGANALYTICS_S, Y12, Y13))
+                           PGANALYTICS_NEWER(Y10, PGANALYTICS_N, PGANALYTICS_N, PGANALYTICS_N), \
+                           gate, unranked)
+#define PGANALYTICS_OLD_BOTH(X10, Y10)                              \
+    PGANALYTICS_OLD(                                                \
+        "s.toplevel", "1", X10, Y10, PGANALYTICS_RANKED,            \
+        PGANALYTICS_UNRANKED("s.toplevel", PGANALYTICS_SINCE_N, "", \
+                             PGANALYTICS_NEWER(X10, PGANALYTICS_N, PGANALYTICS_N, PGANALYTICS_N)))
+#define PGANALYTICS_NEW(X12, Y12, X13, Y13)                                            \
+    PGANALYTICS_STATEMENTS(                                                            \
+        "s.toplevel", "1", PGANALYTICS_SINCE_P, PGANALYTICS_SINCE_N, "shared_",        \
+        PGANALYTICS_NEWER(PGANALYTICS_P, PGANALYTICS_P, X12, X13),                     \
+        PGANALYTICS_NEWER(PGANALYTICS_S, PGANALYTICS_S, Y12, Y13), PGANALYTICS_RANKED, \
+        PGANALYTICS_UNRANKED("s.toplevel", PGANALYTICS_SINCE_P, "shared_",             \
+                             PGANALYTICS_NEWER(PGANALYTICS_P, PGANALYTICS_P, X12, X13)))
 
 constexpr Source kStatementsSources[] = {
-    {PGANALYTICS_OLD("true", PGANALYTICS_TWIN, PGANALYTICS_N, PGANALYTICS_N), kEver,
+    {PGANALYTICS_OLD("true", PGANALYTICS_TWIN, PGANALYTICS_N, PGANALYTICS_N, "", ""), kEver,
      between(108, 108)},
-    {PGANALYTICS_OLD("s.toplevel", "1", PGANALYTICS_N, PGANALYTICS_N), kEver, between(109, 109)},
-    {PGANALYTICS_OLD("s.toplevel", "1", PGANALYTICS_P, PGANALYTICS_S), kEver, between(110, 110)},
+    {PGANALYTICS_OLD_BOTH(PGANALYTICS_N, PGANALYTICS_N), kEver, between(109, 109)},
+    {PGANALYTICS_OLD_BOTH(PGANALYTICS_P, PGANALYTICS_S), kEver, between(110, 110)},
     {PGANALYTICS_NEW(PGANALYTICS_N, PGANALYTICS_N, PGANALYTICS_N, PGANALYTICS_N), kEver,
      between(111, 111)},
     {PGANALYTICS_NEW(PGANALYTICS_P, PGANALYTICS_S, PGANALYTICS_N, PGANALYTICS_N), kEver,
@@ -284,7 +313,7 @@ constexpr Column kInfo[] = {
 constexpr std::string_view kExtension = "pg_stat_statements";
 
 constexpr Rowset kRowsets[] = {
-    {"pg_query_stats", "info", Scope::kCluster, 0, kInfoSources, kInfo,
+    {"pg_query_stats", "info", Scope::kCluster, 300, kInfoSources, kInfo,
      "pg_stat_statements itself: where it is, its version, how full it is, what it threw out",
      kExtension},
     {"pg_query_stats", "statements", Scope::kCluster, 0, kStatementsSources, kStatements,

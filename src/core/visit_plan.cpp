@@ -253,6 +253,7 @@ bool VisitPlan::absent(uint16_t rowset) {
     const auto provider = providers_.find(rowset);
     if (provider == providers_.end() || provider->second != line.database.oid) return false;
     providers_.erase(provider);
+    states_.erase({0, rowset});  // due at once where it is found again
     return true;
 }
 

@@ -10,10 +10,12 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
-#include <charconv>
 #include <chrono>
+#include <cinttypes>
 #include <csignal>
+#include <cstdio>
 #include <cstdlib>
 #include <string_view>
 
@@ -147,17 +149,6 @@ Status limit_memory(uint64_t bytes) {
 
 namespace {
 
-// The number after `name` in a file of /proc; 0 where there is none.
-uint64_t number_after(std::string_view text, std::string_view name) {
-    size_t at = text.find(name);
-    if (at == std::string_view::npos) return 0;
-    at = text.find_first_not_of(' ', at + name.size());
-    if (at == std::string_view::npos) return 0;
-    uint64_t number = 0;
-    std::from_chars(text.data() + at, text.data() + text.size(), number);
-    return number;
-}
-
 uint64_t microseconds(const timeval& time) {
     return static_cast<uint64_t>(time.tv_sec) * 1'000'000 + static_cast<uint64_t>(time.tv_usec);
 }
@@ -175,11 +166,17 @@ SelfUsage self_usage() {
     if (getrusage(RUSAGE_SELF, &times) == 0) {
         usage.cpu_us = microseconds(times.ru_utime) + microseconds(times.ru_stime);
     }
-    constexpr size_t kMostBytes = 16 * 1024;
-    constexpr uint64_t kKilobyte = 1024;
-    if (const auto memory = read_file("/proc/self/smaps_rollup", kMostBytes)) {
-        usage.resident_bytes = number_after(*memory, "\nRss:") * kKilobyte;
-        usage.private_dirty_bytes = number_after(*memory, "\nPrivate_Dirty:") * kKilobyte;
+    // Not smaps, for which the kernel looks at every page. Pages in all, resident, of these of
+    // files and shared memory.
+    uint64_t size = 0;
+    uint64_t resident = 0;
+    uint64_t shared = 0;
+    const auto memory = read_file("/proc/self/statm", 256);
+    if (memory && std::sscanf(memory->c_str(), "%" SCNu64 " %" SCNu64 " %" SCNu64, &size, &resident,
+                              &shared) == 3) {
+        const auto page = static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+        usage.resident_bytes = resident * page;
+        usage.private_bytes = (resident - std::min(resident, shared)) * page;
     }
     return usage;
 }

@@ -43,7 +43,7 @@ void put_program(RowBuilder& out, const StatusSource& status) {
     const host::SelfUsage usage = host::self_usage();
     const ShipFigures& figures = status.figures;
     put_ms(out, usage.cpu_us);
-    put(out, usage.private_dirty_bytes);
+    put(out, usage.private_bytes);
     put(out, status.filter.rows());
     put(out, status.filter.bytes());
     for (const uint64_t count : {figures.rows_sent, figures.rowset_errors,

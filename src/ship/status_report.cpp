@@ -184,7 +184,7 @@ void describe_program(Table& table, const StatusSource& source) {
     table.number("sequence", source.next_sequence - 1);
     table.number("cpu", usage.cpu_us, "microseconds");
     table.number("resident", usage.resident_bytes, "bytes");
-    table.number("private_dirty", usage.private_dirty_bytes, "bytes");
+    table.number("private_memory", usage.private_bytes, "bytes");
     table.text("libraries", net::https_library_text());
     table.component("state_directory");
     table.text("path", source.state_directory);

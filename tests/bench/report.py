@@ -51,9 +51,11 @@ class Report:
     def cycles(self, figures: collector.Figures) -> None:
         self.heading(
             f"Collector: {figures.tables:,} tables with 2 indexes each"
-            f" ({figures.relations:,} relations in the largest of {figures.databases} databases)"
+            f" ({figures.relations:,} relations in the largest of {figures.databases} databases),"
+            f" {figures.statements:,} statements"
         )
         kinds = {
+            "first of the server": figures.began,
             "first of a new run": figures.first,
             "after it, the dearest": figures.turns,
             "whole again": figures.whole,
@@ -81,9 +83,10 @@ class Report:
             rows,
         )
         print(
-            "  First: all rowsets but those that wait their turn, which they take in the cycles after it. Whole"
-            " again: tables, indexes and functions.\n"
-            f"  Sparse: {collector.PERCENT} % of the tables used in between. Asked for: every rowset is"
+            "  First: all rowsets but those that wait their turn, which they take in the cycles after it; of the"
+            " server: with a visit to each database; of a new run of the program. Whole again: tables, indexes and"
+            " functions.\n"
+            f"  Sparse: {collector.PERCENT} % of the tables and of the statements used in between. Asked for: every rowset is"
             " read; scheduled: those that are due (relations: every 10 min)."
         )
         for name, peak in (("first", figures.memory_full), ("sparse", figures.memory_sparse)):

@@ -1,4 +1,5 @@
-"""Databases full of tables for measuring: many, alike in shape, different in name and figures.
+"""Databases full of tables and statements for measuring: many, alike in shape, different in name and
+figures.
 
 Each table has two indexes and a TOAST table with its own, so N tables are 5 N relations with
 statistics. Names are made of words and a number and lie in four schemas, one of which needs quotes;
@@ -15,9 +16,12 @@ from harness import Server
 DATABASE = "shop"
 SMALL_DATABASES = ("crm", "Reporting EU", "queue")
 SMALL_TABLES = 20
+# As many as pg_stat_statements keeps unless told otherwise, less some that its own sessions run.
+STATEMENTS = 4900
 
 # What makes a server fast to fill. None of it changes what our processes do.
 SETTINGS = {
+    "shared_preload_libraries": "pg_stat_statements,pganalytics",
     "shared_buffers": "512MB",
     "max_wal_size": "8GB",
     "wal_level": "minimal",
@@ -96,7 +100,21 @@ def build(server: Server, tables: int) -> None:
             list(two.map(lambda half: _make(server, name, *half), halves))
         server.execute("VACUUM (ANALYZE) pg_class, pg_attribute, pg_index, pg_type, pg_depend", dbname=name)
         server.execute(f"CALL bench_use(0, 1, {count})", dbname=name)
+    server.execute("CREATE EXTENSION pg_stat_statements", dbname=DATABASE)
+    with server.connect(DATABASE) as session:
+        session.execute("SELECT pg_stat_statements_reset()")
+        run_statements(session, tables, 0, 1)
     server.execute("CHECKPOINT")
+
+
+def run_statements(session: "psycopg.Connection[tuple[object, ...]]", tables: int, first: int, step: int) -> None:
+    """Every `step`th of the statements, each another one to pg_stat_statements: of another table or
+    of another form."""
+    names = [name for (name,) in session.execute(f"SELECT bench_table(i) FROM generate_series(1, {tables}) i")]
+    with session.pipeline():
+        for i in range(first % step, STATEMENTS, step):
+            more = " AND owner > 0" * (i // tables)
+            session.execute(f"SELECT note FROM {names[i % tables]} WHERE id = {1 + i % 3}{more}".encode(), prepare=False)
 
 
 def _make(server: Server, database: str, first: int, last: int) -> None:
@@ -109,9 +127,11 @@ def _make(server: Server, database: str, first: int, last: int) -> None:
 
 
 def change(session: "psycopg.Connection[tuple[object, ...]]", tables: int, percent: int, turn: int) -> None:
-    """Uses `percent` of the tables, others with each turn, and reports their figures at once."""
+    """Uses `percent` of the tables and of the statements, others with each turn, and reports their
+    figures at once."""
     step = max(1, 100 // percent)
     session.execute(f"CALL bench_use({turn}, {step}, {tables})")
+    run_statements(session, tables, turn, step)
     if session.info.server_version >= 150000:
         session.execute("SELECT pg_stat_force_next_flush()")
     else:

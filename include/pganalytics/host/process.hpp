@@ -29,7 +29,7 @@ Status keep_last_words(const std::string& state_directory, const std::string& pa
 struct SelfUsage {
     uint64_t cpu_us = 0;  // user and system, of all threads
     uint64_t resident_bytes = 0;
-    uint64_t private_dirty_bytes = 0;  // 0 where the kernel does not tell
+    uint64_t private_bytes = 0;  // 0 where the kernel does not tell
 };
 SelfUsage self_usage();
 

@@ -147,7 +147,9 @@ class Model {
     void change_server() {
         const size_t changes = random_() % 20;
         for (size_t i = 0; i < changes; ++i) {
-            const Key key{random_() % 40 * 7919 % 70000, std::string(random_() % 3, 'x')};
+            Key key{random_() % 40 * 7919 % 70000, std::string(random_() % 3, 'x')};
+            // Keys that many begin alike.
+            if (seed_ % 4 == 0) key = {key.first % 3, "alike" + std::string(random_() % 30, 'x')};
             if (chance(30)) {
                 server_.erase(key);
             } else {

@@ -299,8 +299,8 @@ TEST(SelfUsage, AgreesWithProc) {
     const uint64_t resident = std::stoull(field(status, "VmRSS")) * 1024;
     EXPECT_GT(after.resident_bytes, resident / 2);
     EXPECT_LT(after.resident_bytes, resident * 2);
-    EXPECT_GT(after.private_dirty_bytes, 0U);
-    EXPECT_LE(after.private_dirty_bytes, after.resident_bytes);
+    EXPECT_GT(after.private_bytes, 0U);
+    EXPECT_LE(after.private_bytes, after.resident_bytes);
 }
 
 TEST(Clocks, Agree) {
