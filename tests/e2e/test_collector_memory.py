@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from collecting import figure, worker_pid
+from collecting import figure, ship, wait_cycles, worker_pid
 from harness import wait_until
 from test_hub_worker import memory_size
 from watched import LOAD, Watched, watched  # noqa: F401
@@ -62,3 +62,28 @@ def test_a_pass_that_fails_is_made_up_for_by_visits(watched: Watched) -> None:
     watched.wait_primed(60)
     watched.run(LOAD, "second")
     watched.wait_same(deadline=60)
+
+
+@pytest.mark.time_limit(180)
+def test_an_exception_ends_what_was_said_and_not_the_worker(watched: Watched) -> None:
+    def worker() -> int:
+        return worker_pid(watched.server, "pganalytics collector")
+
+    watched.wait_same(deadline=60)
+    # A worker that has read little yet, and has no memory to spare from earlier readings.
+    watched.server.set({"pganalytics.plugins": "pg_activity"})
+    before = worker()
+    watched.server.execute("select pg_terminate_backend(%s)", (before,))
+    wait_until(lambda: worker() not in (0, before), 30, "another worker")
+    ship(watched.server)
+    wait_cycles(watched.server, 2)
+    runs, after = worker(), watched.server.log_size()
+    with limited(watched, 256 << 10):
+        watched.server.set({"pganalytics.plugins": None})
+        watched.server.wait_log("out of memory", after)
+    # What it had said is not to be trusted any more: another run of the program hears all of it.
+    watched.server.wait_log("the collector lost a part of what was said", after)
+    watched.wait_primed(60)
+    watched.run(LOAD, "second")
+    watched.wait_same(deadline=60)
+    assert worker() == runs
