@@ -122,14 +122,20 @@ def test_dump_and_restore(world: World) -> None:
     # Whatever the collectors read before it has arrived once something later has.
     for name in ("watched", own):
         old.wait_rows("sysstat_cpu", name, where=f"time > '{until}'")
-    kept = contents(old, until)
+    dump = world.path("hub.dump")
+    address = ["-h", old.socket, "-p", old.port, "-U", "postgres"]
+
+    def dumped() -> dict[str, tuple[int, str]]:
+        kept = contents(old, until)
+        old.installation.run([old.bindir / "pg_dump", *address, "-Fc", "-f", dump, "postgres"])
+        return kept if contents(old, until) == kept else {}
+
+    # Tables are made when the first row for them comes: not while it is dumped.
+    kept = wait_until(dumped, 30, "a dump between new tables")
     assert len(kept) > 12 and kept["pg_stats_tables"][0] > 10
     days = {table: partitions(old, table) for table in ("sysstat_load", "pg_stats_tables")}
     old_day = f"pganalytics.sysstat_load_{ago(days=9)[:10].replace('-', '')}"
     assert old_day in days["sysstat_load"]
-    dump = world.path("hub.dump")
-    address = ["-h", old.socket, "-p", old.port, "-U", "postgres"]
-    old.installation.run([old.bindir / "pg_dump", *address, "-Fc", "-f", dump, "postgres"])
     identity = old.query("select hub_id, ca_fingerprint from pganalytics.hub")
     collectors = old.collectors()
     old.stop()
