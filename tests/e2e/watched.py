@@ -66,6 +66,16 @@ class Watched:
         }
         return int(values.get("databases_by_pass", 0))
 
+    def at_rest(self) -> bool:
+        """Whether no cycle is under way."""
+        return not self.server.workers().get("visitor") and bool(
+            self.server.value(
+                "select (array_agg(value) filter (where name = 'last_cycle_ended'))[1]::timestamptz"
+                " > (array_agg(value) filter (where name = 'last_cycle_started'))[1]::timestamptz"
+                " from pganalytics_status() where component = 'collector'"
+            )
+        )
+
     def wait_primed(self, deadline: float = 30) -> None:
         wait_until(lambda: self.primed() >= len(self.databases()), deadline, "the pass stands in for all visits")
 
