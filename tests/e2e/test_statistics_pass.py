@@ -107,7 +107,7 @@ def test_databases_come_and_go(watched: Watched) -> None:
     watched.wait_same()
 
 
-@pytest.mark.time_limit(120)
+@pytest.mark.time_limit(240)
 def test_a_new_run_of_the_program_is_told_all_without_visits(watched: Watched) -> None:
     databases = watched.databases()
     watched.wait_same()
@@ -123,17 +123,24 @@ def test_a_new_run_of_the_program_is_told_all_without_visits(watched: Watched) -
     wait_until(lambda: watched.server.value("show pganalytics.collect_interval") == "1min", 5, "the setting")
     wait_until(watched.at_rest, 20, "no cycle is under way")
     of_shared = watched.told("tables", datid(watched, "second"))[PG_DATABASE]
-    before = watched.hub.value("select now()")
-    visits, cycles = figure(watched.server, "visitors", "visits"), figure(watched.server, "collector", "cycles")
-    os.kill(ship(watched.server), signal.SIGKILL)
 
-    def all_new() -> bool:
-        told = [row for name in databases for row in watched.told("tables", datid(watched, name)).values()]
-        return bool(told) and all(row["time"] > before for row in told)
+    def visits_of_a_new_run() -> int:
+        """How many more than those of the main database."""
+        wait_until(watched.at_rest, 20, "no cycle is under way")
+        before = watched.hub.value("select now()")
+        visits, cycles = figure(watched.server, "visitors", "visits"), figure(watched.server, "collector", "cycles")
+        os.kill(ship(watched.server), signal.SIGKILL)
 
-    wait_until(all_new, 30, "each row came anew", every=0.3)
-    visits = figure(watched.server, "visitors", "visits") - visits
-    assert visits <= figure(watched.server, "collector", "cycles") - cycles, "the main database only"
+        def all_new() -> bool:
+            told = [row for name in databases for row in watched.told("tables", datid(watched, name)).values()]
+            return bool(told) and all(row["time"] > before for row in told)
+
+        wait_until(all_new, 30, "each row came anew", every=0.3)
+        cycles = figure(watched.server, "collector", "cycles") - cycles
+        return figure(watched.server, "visitors", "visits") - visits - cycles
+
+    # A look for new names may be due in one of them.
+    assert any(visits_of_a_new_run() <= 0 for _ in range(4)), "the main database only"
     again = watched.told("tables", datid(watched, "second"))[PG_DATABASE]
     assert again["seq_scan"] >= of_shared["seq_scan"] > 0
     watched.server.set({"pganalytics.plugins": None, "pganalytics.collect_interval": "1s"})
