@@ -7,10 +7,12 @@ import pathlib
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Callable
 from typing import Any
 
 import psycopg
 
+from harness import wait_until
 from harness.installation import CHECKOUT
 
 # The type each declared type must have in the result.
@@ -113,6 +115,19 @@ def frozen(session: "psycopg.Connection[Any]", major: int) -> "psycopg.Connectio
 def same(ours: Row, reference: Row, columns: list[str], at: object = "") -> None:
     differing = {c: (ours[c], reference[c]) for c in columns if ours[c] != reference[c]}
     assert not differing, f"{at}: (ours, reference) {differing}"
+
+
+def undisturbed(reference: Callable[[], Any], ours: Callable[[], Any]) -> tuple[Any, Any]:
+    """(ours, reference) of one moment: reads both, again where the reference moved meanwhile, or asserts still."""
+
+    def read() -> tuple[Any, Any] | None:
+        before = reference()
+        read_by_us = ours()
+        return (read_by_us, before) if before == reference() else None
+
+    found = wait_until(read, 20, "a moment in which the reference stands still")
+    assert found is not None
+    return found
 
 
 def ever_filled(rows: list[Row], columns: list[str]) -> set[str]:

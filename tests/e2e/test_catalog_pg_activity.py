@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from catalog_sql import Catalog, Row, rows_of, same
+from catalog_sql import Catalog, Row, rows_of, same, undisturbed
 from harness import Server, World, wait_until
 from harness.installation import Installation
 
@@ -39,9 +39,29 @@ def server(module_world: World) -> Server:
 
 @pytest.fixture
 def watcher(server: Server) -> "Iterator[psycopg.Connection[Any]]":
-    """A member of pg_monitor and nothing more."""
+    """A member of pg_monitor and nothing more; alone, for sessions of the test before end after their connection."""
     with server.connect(user="watcher") as session:
+        wait_until(lambda: not others(session), 20, "the sessions before this one are gone")
         yield session
+
+
+def others(session: "psycopg.Connection[Any]") -> list[Row]:
+    return rows_of(
+        session,
+        "select pid, state, wait_event_type, wait_event from pg_stat_activity"
+        " where backend_type in ('client backend', 'walsender') and pid <> pg_backend_pid()",
+    )
+
+
+def wait_idle(session: "psycopg.Connection[Any]", clients: int) -> None:
+    """Until so many other clients wait for their next command: a backend says so after it has answered the last."""
+
+    def idle() -> bool:
+        found = others(session)
+        assert len(found) == clients and all(one["wait_event"] == "ClientRead" for one in found), found
+        return True
+
+    wait_until(idle, 20, f"{clients} idle clients")
 
 
 def pid(session: "psycopg.Connection[Any]") -> int:
@@ -67,8 +87,9 @@ def running(
         yield wait_until(lambda: ends or until(), 20, what)
         assert not ends, ends
     finally:
-        session.cancel()
-        thread.join(20)
+        while thread.is_alive():
+            session.cancel()
+            thread.join(1)
 
 
 def waits(watcher: "psycopg.Connection[Any]", who: "psycopg.Connection[Any]") -> Callable[[], bool]:
@@ -79,6 +100,17 @@ def waits(watcher: "psycopg.Connection[Any]", who: "psycopg.Connection[Any]") ->
 # --- sessions
 
 
+SESSIONS = """
+select coalesce(datid, 0) as datid, coalesce(usesysid, 0) as usesysid, coalesce(application_name, '') as application_name,
+       coalesce(backend_type, '') as backend_type, coalesce(state, '') as state,
+       coalesce(wait_event_type, '') as wait_event_type, coalesce(wait_event, '') as wait_event, datname, usename,
+       count(*) as sessions, min(xact_start) as oldest_xact_start, min(query_start) as oldest_query_start,
+       min(state_change) as oldest_state_change
+  from pg_stat_activity where pid <> pg_backend_pid() and backend_type in ('client backend')
+ group by 1, 2, 3, 4, 5, 6, 7, 8, 9 order by 1, 2, 3, 4, 5, 6, 7
+"""
+
+
 def test_sessions_are_counted(catalog: Catalog, server: Server, watcher: "psycopg.Connection[Any]") -> None:
     with ExitStack() as stack:
         idle = [stack.enter_context(server.connect(user="worker")) for _ in range(3)]
@@ -87,15 +119,9 @@ def test_sessions_are_counted(catalog: Catalog, server: Server, watcher: "psycop
         busy = stack.enter_context(server.connect())
         busy.execute("begin")
         busy.execute("select 1")
-        ours = catalog.keyed(watcher, "pg_activity.sessions")
-        reference = rows_of(
-            watcher,
-            "select coalesce(datid, 0) as datid, coalesce(usesysid, 0) as usesysid, coalesce(application_name, '')"
-            " as application_name, coalesce(backend_type, '') as backend_type, coalesce(state, '') as state,"
-            " coalesce(wait_event_type, '') as wait_event_type, coalesce(wait_event, '') as wait_event, datname,"
-            " usename, count(*) as sessions, min(xact_start) as oldest_xact_start, min(query_start) as"
-            " oldest_query_start, min(state_change) as oldest_state_change from pg_stat_activity"
-            " where pid <> pg_backend_pid() and backend_type in ('client backend') group by 1,2,3,4,5,6,7,8,9",
+        wait_idle(watcher, 4)
+        ours, reference = undisturbed(
+            lambda: rows_of(watcher, SESSIONS), lambda: catalog.keyed(watcher, "pg_activity.sessions")
         )
         keys = catalog.keys("pg_activity.sessions")
         clients = {key: row for key, row in ours.items() if row["backend_type"] == "client backend"}
@@ -107,8 +133,8 @@ def test_sessions_are_counted(catalog: Catalog, server: Server, watcher: "psycop
         assert of_worker["pair"]["state"] == "idle" and of_worker["pair"]["oldest_xact_start"] is None
         (in_transaction,) = [r for r in clients.values() if r["state"] == "idle in transaction"]
         assert in_transaction["oldest_xact_start"] and in_transaction["wait_event"] == "ClientRead"
-        others = [row for row in ours.values() if row["backend_type"] == "checkpointer"]
-        assert others[0]["datid"] == 0 and others[0]["state"] == ""
+        checkpointer = [row for row in ours.values() if row["backend_type"] == "checkpointer"]
+        assert checkpointer[0]["datid"] == 0 and checkpointer[0]["state"] == ""
 
 
 def test_old_sessions(catalog: Catalog, server: Server, watcher: "psycopg.Connection[Any]") -> None:
@@ -123,18 +149,16 @@ def test_old_sessions(catalog: Catalog, server: Server, watcher: "psycopg.Connec
         with running(busy, "select pg_sleep(60)", lambda: rows_of(watcher, active)[0]["a"], "it sleeps"):
             # The same query with a shorter age, so that the test need not wait.
             catalog.rowsets[name]["sql"] = catalog.rowsets[name]["sql"].replace("'00:00:10'", "'00:00:00.2'")
-            try:
-                ours = wait_until(
-                    lambda: len(found := catalog.keyed(watcher, name)) == 2 and found, 10, "two old sessions"
-                )
-            finally:
-                catalog.rowsets[name]["sql"] = catalog.rowsets[name]["sql"].replace("'00:00:00.2'", "'00:00:10'")
-            reference = rows_of(
-                watcher,
+            sql = (
                 "select *, host(client_addr) as client_addr, backend_xid::text::bigint as backend_xid,"
                 f" backend_xmin::text::bigint as backend_xmin from pg_stat_activity where pid = any ('{{{pid(idle)},"
-                f"{pid(busy)}}}')",
+                f"{pid(busy)}}}')"
             )
+            try:
+                wait_until(lambda: len(catalog.read(watcher, name)) == 2, 10, "two old sessions")
+                ours, reference = undisturbed(lambda: rows_of(watcher, sql), lambda: catalog.keyed(watcher, name))
+            finally:
+                catalog.rowsets[name]["sql"] = catalog.rowsets[name]["sql"].replace("'00:00:00.2'", "'00:00:10'")
         assert len(reference) == 2
         for one in reference:
             same(ours[one["pid"]], one, catalog.columns(name), one["pid"])
@@ -203,6 +227,7 @@ def test_connections(catalog: Catalog, server: Server, watcher: "psycopg.Connect
     with ExitStack() as stack:
         for _ in range(4):
             stack.enter_context(server.connect(user="worker"))
+        wait_idle(watcher, 4)
         rows = catalog.keyed(watcher, "pg_activity.connections")
         (reference,) = rows_of(
             watcher,
@@ -342,6 +367,9 @@ def test_blocking_chain(catalog: Catalog, server: Server, watcher: "psycopg.Conn
     name = "pg_locks.blocking"
     assert catalog.read(watcher, name) == []
     with chain(server, watcher) as pids:
+        # Those that wait are known to; the root is idle, and says so a little after its last answer.
+        root = f"select wait_event from pg_stat_activity where pid = {pids['root']}"
+        wait_until(lambda: rows_of(watcher, root) == [{"wait_event": "ClientRead"}], 20, "the root is idle")
         rows = catalog.keyed(watcher, name)
         assert set(rows) == set(pids.values())
         for row in rows.values():
@@ -391,7 +419,7 @@ def test_blocking_chain(catalog: Catalog, server: Server, watcher: "psycopg.Conn
         same(usage, reference, list(reference))
         assert usage["waiting"] == 4 and usage["predicate_locks"] == 0
         assert usage["places"] >= 64 * (60 + 5) and usage["predicate_places"] == usage["places"]
-    assert catalog.read(watcher, name) == []
+    wait_until(lambda: catalog.read(watcher, name) == [], 20, "nobody waits any more")
 
 
 def test_a_prepared_transaction_is_a_root(

@@ -8,10 +8,10 @@ from typing import Any
 import psycopg
 import pytest
 
-from catalog_sql import Catalog, Row, ever_filled, rows_of, same
+from catalog_sql import Catalog, Row, ever_filled, rows_of, same, undisturbed
 from harness import Server, World, wait_until
 from harness.installation import Installation
-from test_catalog_situations import copy_as_standby, undisturbed
+from test_catalog_situations import copy_as_standby
 
 SETTINGS = {
     "shared_preload_libraries": "",

@@ -1,12 +1,11 @@
 """The catalog's queries where it is not quiet: roles, locks, standbys, hostile databases, time."""
 
-from collections.abc import Callable
 from typing import Any
 
 import psycopg
 import pytest
 
-from catalog_sql import Catalog, Row, frozen, rows_of, same
+from catalog_sql import Catalog, Row, frozen, rows_of, same, undisturbed
 from harness import Server, World, wait_until
 from harness.installation import Installation
 from harness.server import make_folder
@@ -56,19 +55,6 @@ def pair(module_world: World) -> tuple[Server, Server]:
     streaming = "select count(*) from pg_stat_replication where state = 'streaming'"
     wait_until(lambda: primary.value(streaming) == 1, 20, "streaming")
     return primary, standby
-
-
-def undisturbed(reference: Callable[[], Any], ours: Callable[[], Any]) -> tuple[Any, Any]:
-    """Reads both; again where the reference moved meanwhile."""
-
-    def read() -> tuple[Any, Any] | None:
-        before = reference()
-        read_by_us = ours()
-        return (read_by_us, before) if before == reference() else None
-
-    found = wait_until(read, 20, "a moment in which the reference stands still")
-    assert found is not None
-    return found
 
 
 def test_server_row_of_a_primary(catalog: Catalog, pair: tuple[Server, Server]) -> None:
