@@ -22,6 +22,7 @@ from typing import Any
 
 from harness import World
 from harness.installation import CHECKOUT, Installation
+from harness.waiting import Deadline
 
 HELLO, HEARTBEAT, HEARTBEAT_ANSWER, LOG, STOP = 1, 2, 3, 4, 5
 SETTINGS, TARGETS, COLLECTOR, COLLECTOR_GONE, OPEN, HEALTH = 48, 49, 50, 51, 52, 53
@@ -129,12 +130,14 @@ class Program:
             if other == kind:
                 del self.kept[place]
                 return Reader(payload)
-        ends = time.monotonic() + deadline
+        end = Deadline(deadline)
         while True:
             try:
-                other, payload = self.frames.get(timeout=max(ends - time.monotonic(), 0.01))
+                other, payload = self.frames.get(timeout=max(end.left(), 0.01))
             except queue.Empty:
-                raise AssertionError(f"no frame {kind} within {deadline} s") from None
+                if end.left() > 0:
+                    continue
+                raise AssertionError(f"no frame {kind} within {end}") from None
             if other == kind:
                 return Reader(payload)
             self.kept.append((other, payload))

@@ -1,13 +1,19 @@
 """The harness itself: a check that never complains would make every other test worth less."""
 
 import os
+import pathlib
 import signal
+import subprocess
+import sys
+import time
 
 import pytest
 
 from harness import World, processes, wait_until
 from harness.server import Server
+from harness.waiting import Deadline
 
+CONFTEST = pathlib.Path(__file__).with_name("conftest.py")
 NOTHING = {"shared_preload_libraries": ""}
 
 
@@ -78,3 +84,49 @@ def test_what_is_left_running_is_noticed_and_ended(world: World) -> None:
 def test_wait_until_says_what_it_waited_for() -> None:
     with pytest.raises(AssertionError, match="the moon"):
         wait_until(lambda: False, 0.1, "the moon")
+
+
+def loaded(monkeypatch: pytest.MonkeyPatch, a_core: float) -> None:
+    monkeypatch.setattr(os, "getloadavg", lambda: (a_core * len(os.sched_getaffinity(0)), 0.0, 0.0))
+
+
+@pytest.mark.parametrize(("load", "times"), [(0.0, 1), (1.5, 1), (2.0, 2), (3.5, 3.5), (40.0, 4)])
+def test_a_deadline_stretches_on_an_overloaded_machine_only(
+    monkeypatch: pytest.MonkeyPatch, load: float, times: float
+) -> None:
+    loaded(monkeypatch, load)
+    began = time.monotonic()
+    with pytest.raises(AssertionError, match="not within 0.2 s"):
+        wait_until(lambda: False, 0.2, every=0.01)
+    assert time.monotonic() - began >= 0.2 * times
+    deadline = Deadline(100)
+    assert 90 < deadline.left() <= 100, "as it was said, until it has passed"
+    deadline.began -= 101
+    assert deadline.left() == pytest.approx(100 * times - 101, abs=5)
+
+
+SLOW = """
+import os, time, pytest
+os.getloadavg = lambda: (%r * len(os.sched_getaffinity(0)), 0.0, 0.0)
+
+@pytest.mark.time_limit(0.3)
+def test_slow():
+    time.sleep(0.6)
+"""
+
+
+@pytest.mark.parametrize(("load", "budget", "passes"), [(1.0, 60, False), (4.0, 60, True), (4.0, 0.4, False)])
+def test_so_does_the_time_limit_of_a_test_within_the_budget(
+    tmp_path: pathlib.Path, load: float, budget: float, passes: bool
+) -> None:
+    (tmp_path / "test_slow.py").write_text(SLOW % load)
+    (tmp_path / "conftest.py").write_text("from e2e_conftest import *\n")
+    (tmp_path / "e2e_conftest.py").symlink_to(CONFTEST)
+    command = [sys.executable, "-B", "-m", "pytest", "-q", "-p", "no:cacheprovider", "--budget", str(budget)]
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("PGANALYTICS_RESULT")}
+    environment["PYTHONPATH"] = str(CONFTEST.parent)
+    done = subprocess.run(
+        [*command, str(tmp_path)], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode == 0) is passes, done.stdout
+    assert passes or "OutOfTime" in done.stdout

@@ -49,6 +49,7 @@ Waiting
 
     wait_until(condition, deadline=10, what="...")   the first true value of condition()
 
+Deadlines, those of whole tests too, stretch on an overloaded machine, and only there (waiting.py).
 Never sleep in a test. At the end of a server's life its log must hold no crash, PANIC, failed
 assertion or barrier wait, the program must have left no last words, and no process may be left.
 """

@@ -15,7 +15,7 @@ import psycopg.rows
 
 from . import checks, processes
 from .installation import Installation
-from .waiting import wait_until
+from .waiting import stretch, wait_until
 
 # Small and quick, nothing that hides what a real server would do.
 DEFAULTS: dict[str, Any] = {
@@ -305,7 +305,7 @@ class Server:
         complaints = []
         if self.running():
             try:
-                self.stop("fast", deadline=20)
+                self.stop("fast", deadline=round(20 * stretch()))
             except (AssertionError, subprocess.TimeoutExpired) as error:
                 complaints.append(f"fast shutdown failed: {error}")
                 self.stop("immediate", deadline=20)
