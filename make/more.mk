@@ -51,10 +51,12 @@ bench:
 endif
 
 ## make torture         50,000 tables, 500 databases (TORTURE_TABLES=n TORTURE_DATABASES=n), 1,000,000 crash
-##                      states and 100,000 damaged spools (SPOOL_SEED=n); many minutes
+##                      states and 100,000 damaged spools (SPOOL_SEED=n), all hostile input; many minutes
 torture: private torture-spool
 	@PGANALYTICS_BINDIR="$$(cat $(BUILD)/private-bindir)" $(PYTHON) -B tests/torture/memory $(TORTURE_TABLES)
 	@PGANALYTICS_BINDIR="$$(cat $(BUILD)/private-bindir)" $(PYTHON) -B tests/torture/databases $(TORTURE_DATABASES)
+	@PGANALYTICS_LONG=1 PGANALYTICS_BINDIR="$$(cat $(BUILD)/private-bindir)" $(PYTHON) -B tests/e2e/run -j 1 \
+	    $(wildcard tests/e2e/test_gate_*.py)
 
 torture-spool: $(spool_states)
 	SPOOL_CRASH_STATES=1000000 SPOOL_DAMAGE_CASES=100000 $(spool_states) --gtest_brief=1

@@ -25,6 +25,16 @@ int64_t seconds_of(const ASN1_TIME* time) {
     return timegm(&parts);
 }
 
+// The names as DER would have them: OpenSSL takes an extension with bytes behind its value, too.
+bool is_exact(const GENERAL_NAMES& names, const X509& certificate) {
+    const int at = X509_get_ext_by_NID(&certificate, NID_subject_alt_name, -1);
+    const ASN1_OCTET_STRING* value = X509_EXTENSION_get_data(X509_get_ext(&certificate, at));
+    const auto der = der_text(names, i2d_GENERAL_NAMES, "list of names");
+    return der &&
+           *der == std::string_view(reinterpret_cast<const char*>(ASN1_STRING_get0_data(value)),
+                                    static_cast<size_t>(ASN1_STRING_length(value)));
+}
+
 bool is_ip_address(const std::string& name) {
     unsigned char address[sizeof(in6_addr)];
     return inet_pton(AF_INET, name.c_str(), address) == 1 ||
@@ -80,7 +90,9 @@ std::optional<Uuid> certificate_collector_id(const X509& certificate) {
     // Null, too, where the extension is there twice.
     const GeneralNames names(static_cast<GENERAL_NAMES*>(
         X509_get_ext_d2i(&certificate, NID_subject_alt_name, nullptr, nullptr)));
-    if (!names || sk_GENERAL_NAME_num(names.get()) != 1) return std::nullopt;
+    if (!names || sk_GENERAL_NAME_num(names.get()) != 1 || !is_exact(*names, certificate)) {
+        return std::nullopt;
+    }
     const GENERAL_NAME* name = sk_GENERAL_NAME_value(names.get(), 0);
     if (name->type != GEN_URI) return std::nullopt;
     const ASN1_IA5STRING* value = name->d.uniformResourceIdentifier;

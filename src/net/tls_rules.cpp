@@ -70,7 +70,11 @@ Status use_pair(SSL_CTX& context, X509& certificate, EVP_PKEY& key) {
 
 int check_leaf_purpose(X509& leaf, bool server) {
     const uint32_t flags = X509_get_extension_flags(&leaf);
-    if ((flags & EXFLAG_XKUSAGE) == 0) return X509_V_ERR_INVALID_PURPOSE;
+    if ((flags & EXFLAG_XKUSAGE) == 0 || (flags & EXFLAG_CA) != 0) {
+        return X509_V_ERR_INVALID_PURPOSE;
+    }
+    // All bits are set where there is no key usage. In TLS 1.3 a key signs, and does nothing else.
+    if ((X509_get_key_usage(&leaf) & KU_DIGITAL_SIGNATURE) == 0) return X509_V_ERR_INVALID_PURPOSE;
     const uint32_t wanted = server ? XKU_SSL_SERVER : XKU_SSL_CLIENT;
     if ((X509_get_extended_key_usage(&leaf) & wanted) == 0) return X509_V_ERR_INVALID_PURPOSE;
     return X509_V_OK;

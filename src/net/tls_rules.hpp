@@ -16,8 +16,8 @@ void set_verification_rules(X509_VERIFY_PARAM& rules);
 // Loads a pair whose certificate is the first of `chain`.
 Status use_pair(SSL_CTX& context, X509& certificate, EVP_PKEY& key);
 
-// What OpenSSL leaves open about a chain that it verified: the leaf names its purpose (extended key
-// usage) outright. An X509_V_ERR_*, or X509_V_OK.
+// What OpenSSL leaves open about a chain that it verified: the leaf is no CA, names its purpose
+// (extended key usage) outright, and its key may sign. An X509_V_ERR_*, or X509_V_OK.
 int check_leaf_purpose(X509& leaf, bool server);
 
 // "tls: could not ...: reason".

@@ -20,7 +20,7 @@ class Authority:
         _openssl(
             "req", "-x509", "-nodes", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-days", "30",
             "-subj", f"/CN={name}", "-keyout", str(self.key), "-out", str(self.certificate),
-            "-addext", "basicConstraints=critical,CA:TRUE", "-addext", "keyUsage=critical,keyCertSign,cRLSign",
+            "-addext", "basicConstraints=critical,CA:TRUE,pathlen:0", "-addext", "keyUsage=critical,keyCertSign,cRLSign",
         )  # fmt: skip
 
     def token(self) -> str:

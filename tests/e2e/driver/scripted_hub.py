@@ -65,12 +65,14 @@ class ScriptedHub:
         self._open: set[socket.socket] = set()
         self._closed = threading.Event()
         self._listeners = []
+        self.contexts: list[ssl.SSLContext] = []  # of the collectors' port, of the console's
         for verify in (True, False):
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.minimum_version = ssl.TLSVersion.TLSv1_3
             context.load_cert_chain(certificate, key)
             context.load_verify_locations(self.authority.certificate)
             context.verify_mode = ssl.CERT_REQUIRED if verify else ssl.CERT_NONE
+            self.contexts.append(context)
             listener = socket.create_server(("127.0.0.1", 0))
             self._listeners.append(listener)
             threading.Thread(target=self._accept, args=(listener, context), daemon=True).start()

@@ -50,13 +50,20 @@ Waiting
     wait_until(condition, deadline=10, what="...")   the first true value of condition()
 
 Deadlines, those of whole tests too, stretch on an overloaded machine, and only there (waiting.py).
+
+LONG    PGANALYTICS_LONG is set: corpora in full (`make torture`), not the part that a commit has time for
+
 Never sleep in a test. At the end of a server's life its log must hold no crash, PANIC, failed
 assertion or barrier wait, the program must have left no last words, and no process may be left.
 """
+
+import os
 
 from .hub import Hub
 from .server import Server
 from .waiting import wait_until
 from .world import World
 
-__all__ = ["Hub", "Server", "World", "wait_until"]
+LONG = bool(os.environ.get("PGANALYTICS_LONG"))
+
+__all__ = ["LONG", "Hub", "Server", "World", "wait_until"]
