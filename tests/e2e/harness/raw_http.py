@@ -31,6 +31,7 @@ class Connection:
             context.load_cert_chain(collector.cert, collector.key)
             port = hub.collector_port
         plain = socket.create_connection(("127.0.0.1", port), timeout=timeout)
+        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.stream = context.wrap_socket(plain, server_hostname="localhost")
         self.buffer = b""
 
