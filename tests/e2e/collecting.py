@@ -4,8 +4,8 @@
 """
 
 import threading
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
 
 import pytest
 
@@ -32,6 +32,22 @@ def cycles(server: Server) -> int:
 def wait_cycles(server: Server, more: int = 2, deadline: float = 15) -> None:
     before = cycles(server)
     wait_until(lambda: cycles(server) >= before + more, deadline, f"{more} more cycles")
+
+
+T = TypeVar("T")
+
+
+def whole(server: Server, read: Callable[[], T]) -> T:
+    """What `read` got of a cycle in which no visit was late; one that is leaves rowsets to the next."""
+    found: list[T] = []
+
+    def in_time() -> bool:
+        before = figure(server, "visitors", "visits_cut")
+        found[:] = [read()]
+        return figure(server, "visitors", "visits_cut") == before
+
+    wait_until(in_time, 30, "a cycle in which no visit is late")
+    return found[0]
 
 
 def ship(server: Server) -> int:

@@ -7,6 +7,7 @@ import psycopg
 import pytest
 
 from catalog_sql import Catalog, Row, rows_of
+from collecting import whole
 from harness import Server, World
 from harness.installation import Installation
 
@@ -147,7 +148,7 @@ def test_visitors_deliver_the_same(catalog: Catalog, server: Server) -> None:
     server.execute("create extension if not exists pganalytics")
     with server.connect() as session:
         tables, _ = estimates(session, catalog)
-    entries = server.value("select pganalytics_preview('pg_bloat')")["metrics"]
+    entries = whole(server, lambda: server.value("select pganalytics_preview('pg_bloat')"))["metrics"]
     (columns,) = [e["tables"]["columns"] for e in entries if e.get("datname") == "postgres" and "tables" in e]
     found = dict(zip(columns["relname"], columns["estimated_bloat_bytes"]))
     assert {name: found[name] for name in tables} == {n: row["estimated_bloat_bytes"] for n, row in tables.items()}

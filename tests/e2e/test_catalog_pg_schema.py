@@ -249,7 +249,7 @@ def test_an_index_being_built(catalog: Catalog, server: Server, watcher: "psycop
         wait_until(lambda: rows_of(watcher, waits)[0]["w"], 10, "the build waits for the writer")
         rows = {row["indexrelname"]: row for row in catalog.keyed(watcher, "pg_schema.indexes").values()}
         holder.execute("commit")
-        thread.join(20)
+        thread.join()
     after = {row["indexrelname"]: row for row in catalog.keyed(watcher, "pg_schema.indexes").values()}
     assert (rows["slow"]["building"], rows["slow"]["indisvalid"]) == (True, False)
     assert (after["slow"]["building"], after["slow"]["indisvalid"]) == (False, True)
@@ -260,9 +260,17 @@ def test_an_index_being_built(catalog: Catalog, server: Server, watcher: "psycop
 ROWSETS = ("relations", "columns", "constraints", "triggers", "indexes")
 
 
-def delivered(server: Server) -> tuple[dict[Any, Row], str]:
-    """What visitors hand over, by rowset and key; and all of it as text."""
+def whole_preview(server: Server) -> Any:
     preview = server.value("select pganalytics_preview('pg_schema')")
+    ours = [entry for entry in preview["metrics"] if entry.get("datname") == "postgres"]
+    told = {name: entry[name].get("complete") for entry in ours for name in ROWSETS if name in entry}
+    assert told == {name: True for name in ROWSETS}, told
+    return preview
+
+
+def delivered(server: Server) -> tuple[dict[Any, Row], str]:
+    """What visitors hand over, by rowset and key; and all of it as text. A visit that is late is cut."""
+    preview = wait_until(lambda: whole_preview(server), 20, "a preview in which nothing is missing")
     found: dict[Any, Row] = {}
     for entry in preview["metrics"]:
         if entry.get("datname") != "postgres":
@@ -286,12 +294,18 @@ def test_nothing_secret_leaves(server: Server) -> None:
     assert defaults["parent", "name"] and "now()" in defaults['chi"ld', "extra"]
     for row in rows.values():
         assert len(row["digest"]) == 16 and set(row["digest"]) <= set("0123456789abcdef")
+
+    def defaults_shown(rows: dict[Any, Row]) -> bool:
+        return any(r["column_default"] for k, r in rows.items() if k[0] == "columns")
+
+    # The collector is told of a setting a little after the postmaster.
     server.set({"pganalytics.query_text": "none"})
     try:
+        wait_until(lambda: not defaults_shown(delivered(server)[0]), 20, "the setting is in force")
         hidden, _ = delivered(server)
     finally:
         server.set({"pganalytics.query_text": None})
-    assert not any(r["column_default"] for k, r in hidden.items() if k[0] == "columns")
+        wait_until(lambda: defaults_shown(delivered(server)[0]), 20, "the setting is as it was")
     assert {k: r["digest"] for k, r in hidden.items()} == {k: r["digest"] for k, r in rows.items()}
 
 
@@ -355,5 +369,4 @@ def test_what_changes_a_digest(server: Server) -> None:
 def test_standby_and_restart_have_the_same_digests(server: Server) -> None:
     before, _ = delivered(server)
     server.restart()
-    after = wait_until(lambda: delivered(server)[0], 20, "a cycle after the restart")
-    assert before == after
+    assert delivered(server)[0] == before

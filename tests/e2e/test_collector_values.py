@@ -8,13 +8,14 @@ from typing import Any
 import psycopg
 import pytest
 
+from collecting import whole
 from harness import Server, World, wait_until
 
 Rows = list[dict[str, Any]]
 
 
 def preview(server: Server, plugin: str | None = None, dbname: str = "postgres") -> list[Any]:
-    text = server.value("select pganalytics_preview(%s)::text", (plugin,), dbname)
+    text = whole(server, lambda: server.value("select pganalytics_preview(%s)::text", (plugin,), dbname))
     envelope = json.loads(text)
     return envelope if isinstance(envelope, list) else [envelope]
 

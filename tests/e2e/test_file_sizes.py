@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from collecting import whole
 from harness import Server, World
 
 SETTINGS = {"pganalytics.collect_interval": "1h", "autovacuum": "off"}
@@ -43,7 +44,8 @@ def server(module_world: World) -> Server:
 
 def delivered(server: Server) -> dict[str, dict[int, dict[str, Any]]]:
     found: dict[str, dict[int, dict[str, Any]]] = {}
-    for entry in server.value("select pganalytics_preview('pg_stats')")["metrics"]:
+    preview = whole(server, lambda: server.value("select pganalytics_preview('pg_stats')"))
+    for entry in preview["metrics"]:
         if "file_sizes" in entry:
             assert entry["file_sizes"]["complete"]
             columns = entry["file_sizes"]["columns"]
@@ -98,6 +100,6 @@ def test_what_grows_and_moves_is_followed(server: Server) -> None:
 
 
 def test_collect_now_tells_of_it(server: Server) -> None:
-    rows = server.rows("select * from pganalytics_collect_now() where rowset = 'file_sizes'")
+    rows = whole(server, lambda: server.rows("select * from pganalytics_collect_now() where rowset = 'file_sizes'"))
     assert {row["datname"] for row in rows} == {"postgres", "other"}
     assert all(row["rows"] > 100 and row["error"] is None for row in rows), rows

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from collecting import whole
 from harness import Hub, World, wait_until
 from played import STORED, PlayedHub, Push
 
@@ -26,7 +27,7 @@ def quiet(module_world: World) -> Hub:
 
 
 def push(hub: Hub) -> None:
-    assert hub.query("select * from pganalytics_push_now('30 s')")
+    assert whole(hub, lambda: hub.query("select * from pganalytics_push_now('30 s')"))
 
 
 def changes(hub: Hub) -> list[dict[str, Any]]:
@@ -178,7 +179,7 @@ def test_dropped_while_nobody_looked(quiet: Hub) -> None:
     quiet.execute("drop table unseen; alter table before rename to after")
     quiet.set({"pganalytics.enabled": "on"})
     quiet.make_ready()
-    wait_until(lambda: quiet.query("select * from pganalytics_push_now('30 s')"), 30, "a push")
+    push(quiet)
     assert ("relation", "public.unseen", "dropped") in told(quiet)
     assert ("relation", "public.after", "changed") in told(quiet)
     assert told(quiet).count(("relation", "public.unseen", "dropped")) == 1

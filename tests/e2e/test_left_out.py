@@ -4,7 +4,7 @@ what comes and goes among the rows that are kept is neither a drop nor a negativ
 import pytest
 from typing import Any
 
-from collecting import wait_cycles
+from collecting import wait_cycles, whole
 from harness import Hub, World, wait_until
 from watched import LOAD, Watched, watched  # noqa: F401
 
@@ -35,7 +35,7 @@ def cut(module_world: World) -> Hub:
 
 
 def push(hub: Hub) -> None:
-    assert hub.query("select * from pganalytics_push_now('60 s')")
+    assert whole(hub, lambda: hub.query("select * from pganalytics_push_now('60 s')"))
 
 
 def current(hub: Hub, of: str = "busy") -> dict[int, dict[str, Any]]:

@@ -55,6 +55,7 @@ def test_visibility_names_what_settings_and_rights_hide(server: Server) -> None:
     assert ("setting", "track_cost_delay_timing") in found or server.major < 18
     server.execute("grant connect on database closed to watcher")
     server.set({"track_io_timing": "on", "track_functions": "pl"})
+    wait_until(lambda: server.value("show track_functions") == "pl", 20, "the settings are read")
     found = {(row["kind"], row["name"]): row for row in of(server, "visibility")}
     assert found["setting", "track_io_timing"]["visible"] is found["setting", "track_functions"]["visible"] is True
     assert found["right", "CONNECT closed"]["visible"] is True
@@ -73,7 +74,8 @@ def test_own_figures_arrive_and_are_true(server: Server, hub: Hub) -> None:
     server.value("select pganalytics_register(%s, %s)", (hub.console_url, hub.create_token(server.name)))
     wait_until(lambda: int(status(server)["delivery", "acknowledged"]) > 3, 30, "snapshots arrive")
     server.set({"pganalytics.collect_interval": "1h"})
-    server.query("select * from pganalytics_push_now()")
+    wait_until(lambda: server.value("show pganalytics.collect_interval") == "1h", 20, "the setting is read")
+    server.query("select * from pganalytics_push_now('60 s')")
 
     def still() -> bool:
         before = status(server)["delivery", "attempts"]

@@ -13,6 +13,7 @@ import psycopg
 import pytest
 
 from catalog_sql import Catalog, Row, ever_filled
+from collecting import whole
 from harness import Server, World, wait_until
 from harness.installation import Installation
 from test_catalog_sql import ACTIVITY, LOAD
@@ -161,7 +162,7 @@ def test_no_privilege_on_the_catalog_is_an_error_like_the_query_s(loaded: Server
     loaded.execute("revoke select on pg_index from public")
     try:
         errors: dict[str, set[str | None]] = {}
-        for row in loaded.rows("select * from pganalytics_collect_now()"):
+        for row in whole(loaded, lambda: loaded.rows("select * from pganalytics_collect_now()")):
             errors.setdefault(row["rowset"], set()).add(row["error"])
         for rowset in ("indexes", "relations"):
             assert any("permission denied for table pg_index" in (one or "") for one in errors[rowset])
@@ -188,7 +189,7 @@ def test_relations_that_come_and_go_meanwhile(loaded: Server) -> None:
     thread.start()
     try:
         for _ in range(5):
-            rows = loaded.rows("select * from pganalytics_collect_now()")
+            rows = whole(loaded, lambda: loaded.rows("select * from pganalytics_collect_now()"))
             assert {row["error"] for row in rows} == {None}
             assert {"tables", "indexes", "relations"} <= {row["rowset"] for row in rows}
     finally:

@@ -154,9 +154,10 @@ def test_an_answer_nobody_reads_is_given_up(front: Front) -> None:
 
 def test_unfinished_handshakes(front: Front) -> None:
     """Who holds handshakes open loses the oldest; who comes honestly gets through."""
+    collector = front.collector()
+    assert collector.token
     streams = [socket.create_connection(("127.0.0.1", front.settings.port)) for _ in range(40)]
     wait_until(lambda: len(select.select(streams, [], [], 0)[0]) >= 8, 4, "the oldest closed")
-    collector = front.collector()
     assert collector.push(collector.envelope()).status == 200
     closed = [stream for stream in streams if select.select([stream], [], [], 0)[0]]
     assert set(streams[:8]) <= set(closed) and len(closed) < 20

@@ -8,6 +8,7 @@ from typing import Any
 import psycopg.sql
 import pytest
 
+from collecting import whole
 from harness import Hub, wait_until
 from harness.world import World
 
@@ -45,7 +46,7 @@ analyze "S p""ace"."Täb";
 
 
 def collect(hub: Hub) -> None:
-    assert hub.query("select * from pganalytics_push_now('30 s')")
+    assert whole(hub, lambda: hub.query("select * from pganalytics_push_now('30 s')"))
 
 
 def latest(hub: Hub, rowset: str, key: str, where: str = "true") -> dict[Any, dict[str, Any]]:

@@ -10,6 +10,8 @@ import subprocess
 import time
 from typing import Any, NamedTuple
 
+from harness.waiting import Deadline
+
 from . import frames
 from .frames import Reader, flag, many, text, varint, zigzag
 
@@ -168,9 +170,13 @@ class Ship:
         return self._numbers
 
     def answer(self, number: int, seconds: float = 30) -> bytes:
-        deadline = time.monotonic() + seconds
+        end = Deadline(seconds)
         while number not in self._answers:
-            self.take_frame(deadline - time.monotonic())
+            try:
+                self.take_frame(end.left())
+            except TimeoutError:
+                if end.left() <= 0:
+                    raise
         answer = self._answers.pop(number)
         if isinstance(answer, RequestError):
             raise answer
@@ -232,9 +238,9 @@ class Ship:
 
     def pump(self, condition: Any, seconds: float = 20) -> None:
         """Takes frames until the condition holds."""
-        deadline = time.monotonic() + seconds
+        end = Deadline(seconds)
         while not condition():
-            assert time.monotonic() < deadline, f"not within {seconds} s; log: {self.logs}"
+            assert end.left() > 0, f"not within {end}; log: {self.logs}"
             try:
                 self.take_frame(0.02)
             except TimeoutError:
