@@ -1,19 +1,14 @@
 """The catalog's queries, run by an ordinary session, for the tests that compare their answers."""
 
-import atexit
 import functools
 import json
-import pathlib
-import shutil
-import subprocess
-import tempfile
 from collections.abc import Callable
 from typing import Any
 
 import psycopg
 
 from harness import wait_until
-from harness.installation import CHECKOUT
+from harness.installation import Installation
 
 # The type each declared type must have in the result.
 TYPE_OIDS = {
@@ -32,24 +27,10 @@ Row = dict[str, Any]
 
 
 @functools.cache
-def tool() -> pathlib.Path:
-    """`pganalytics catalog` of this checkout by itself; made once a session."""
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="pganalytics-catalog-"))
-    atexit.register(shutil.rmtree, folder)
-    sources = sorted((CHECKOUT / "src/core").glob("catalog*.cpp"))
-    sources += [CHECKOUT / "src/program/catalog_tool.cpp", CHECKOUT / "tests/tools/catalog.cpp"]
-    compiler = ["ccache", "g++"] if shutil.which("ccache") else ["g++"]
-    for source in sources:
-        made = folder / f"{source.parent.name}-{source.stem}.o"
-        command = [*compiler, "-std=c++20", "-O0", f"-I{CHECKOUT}/include", "-c", "-o", made, source]
-        subprocess.run(command, check=True)
-    subprocess.run(["g++", "-o", folder / "catalog", *sorted(folder.glob("*.o"))], check=True)
-    return folder / "catalog"
-
-
 def said(*arguments: str) -> str:
-    command = [str(tool()), *arguments]
-    return subprocess.run(command, check=True, text=True, stdout=subprocess.PIPE).stdout
+    """What the installed program says of its catalog."""
+    installation = Installation()
+    return installation.run([installation.bindir / "pganalytics", "catalog", *arguments]).stdout
 
 
 class Catalog:
