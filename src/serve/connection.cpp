@@ -59,6 +59,7 @@ Task<bool> Connection::serve_one() {
 }
 
 Task<bool> Connection::serve_request() {
+    is_head_ = false;
     const Step come = co_await await_request();
     if (come == Step::kClose) co_return false;
     Request request(state_.bodies);
@@ -68,6 +69,7 @@ Task<bool> Connection::serve_request() {
         if (refusal.status != 200) co_await write_answer(refusal, false);
         co_return false;
     }
+    is_head_ = request.head.method == "HEAD";
     request.started = request_start_;
     request.fingerprint = fingerprint_;
     request.address = peer_.address;
@@ -207,7 +209,7 @@ Task<bool> Connection::write_answer(const Answer& answer, bool keep_alive) {
     stream_.clear_expiry();
     set_deadline(Clock::now() + kAnswerTime);
     ++requests_;
-    const std::string bytes = answer_bytes(answer, keep_alive, host::now_seconds());
+    const std::string bytes = answer_bytes(answer, keep_alive, host::now_seconds(), is_head_);
     const TlsStream::Outcome outcome = co_await stream_.write_all(bytes);
     // What a request may have needed is given back.
     if (input_.empty()) std::string().swap(input_);

@@ -90,7 +90,7 @@ Answer wait_answer(int status, uint32_t retry_after, std::string_view message) {
 
 Answer unauthorized() { return error_answer(401, "certificate or token not accepted"); }
 
-std::string answer_bytes(const Answer& answer, bool keep_alive, int64_t now) {
+std::string answer_bytes(const Answer& answer, bool keep_alive, int64_t now, bool to_head) {
     std::string out = "HTTP/1.1 " + std::to_string(answer.status) + " ";
     out += phrase(answer.status);
     out += "\r\nDate: " + date_text(now);
@@ -103,7 +103,7 @@ std::string answer_bytes(const Answer& answer, bool keep_alive, int64_t now) {
         out += "Retry-After: " + std::to_string(answer.retry_after) + "\r\n";
     }
     out += keep_alive ? "Connection: keep-alive\r\n\r\n" : "Connection: close\r\n\r\n";
-    return out + answer.body;
+    return to_head ? out : out + answer.body;
 }
 
 }  // namespace pganalytics::serve

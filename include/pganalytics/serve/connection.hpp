@@ -66,6 +66,7 @@ class Connection {
     bool aborted_ = false;
     std::string input_;      // received, not used yet
     std::string head_text_;  // of the request in hand
+    bool is_head_ = false;   // HEAD, that is
     Clock::time_point request_start_;
     Clock::time_point deadline_;
     Clock::time_point end_;  // of its life

@@ -23,7 +23,7 @@ Answer wait_answer(int status, uint32_t retry_after, std::string_view message);
 Answer unauthorized();
 
 // Status line, header and body. `keep_alive`: what the connection will do; `now`: seconds since
-// 1970, for Date.
-std::string answer_bytes(const Answer& answer, bool keep_alive, int64_t now);
+// 1970, for Date. The answer to HEAD is the head alone: whoever asked does not read a body.
+std::string answer_bytes(const Answer& answer, bool keep_alive, int64_t now, bool to_head = false);
 
 }  // namespace pganalytics::serve

@@ -46,8 +46,8 @@ class Connection:
         self.buffer += piece
         return bool(piece)
 
-    def answer(self) -> RawAnswer:
-        """The next one."""
+    def answer(self, bodiless: bool = False) -> RawAnswer:
+        """The next one; bodiless: to HEAD."""
         while b"\r\n\r\n" not in self.buffer:
             if not self._more():
                 return NO_ANSWER
@@ -55,16 +55,17 @@ class Connection:
         first, *lines = head.split(b"\r\n")
         fields = tuple(line for line in lines if not line.startswith(b"Date: "))
         length = next((int(line[15:]) for line in lines if line.lower().startswith(b"content-length:")), 0)
+        length = 0 if bodiless else length
         while len(self.buffer) < length:
             if not self._more():
                 return NO_ANSWER
         body, self.buffer = self.buffer[:length], self.buffer[length:]
         return RawAnswer(int(first.split(b" ")[1]), fields, body)
 
-    def answers(self) -> list[RawAnswer]:
-        """All until the other side closes."""
-        found = []
-        while (one := self.answer()) is not NO_ANSWER:
+    def answers(self, bodiless: bool = False) -> list[RawAnswer]:
+        """All until the other side closes; the first one may have no body."""
+        found: list[RawAnswer] = []
+        while (one := self.answer(bodiless and not found)) is not NO_ANSWER:
             found.append(one)
         return found
 

@@ -15,6 +15,7 @@ class Case(NamedTuple):
     data: bytes  # without BEHIND
     statuses: list[int]  # of what is answered to `data`; refused: one, and the connection ends
     goes_on: bool = False  # BEHIND is answered, too
+    bodiless: bool = False  # the first answer, whatever its length says
 
 
 def refused(what: object, data: bytes, status: int = 400) -> Case:
@@ -98,7 +99,7 @@ def request_lines() -> Iterator[Case]:
     fields = b"\r\nHost: localhost\r\n\r\n"
     for method in (b"", b"G ET", b"GET\t", b"\tGET", b"G\0ET", b"GET\x7f", b"(GET)", b"GET:", b"G/ET", b'"GET"', b"G\xc3\x89T", b"A" * 17, b"A" * 1000, b"{}"):
         yield refused(f"method {method[:20]!r}", method + b" /api/v1/health HTTP/1.1" + fields)
-    for method in (b"get", b"Get", b"HEAD", b"PUT", b"DELETE", b"OPTIONS", b"TRACE", b"PATCH", b"PROPFIND", b"X", b"A" * 16, b"GET."):
+    for method in (b"get", b"Get", b"PUT", b"DELETE", b"OPTIONS", b"TRACE", b"PATCH", b"PROPFIND", b"X", b"A" * 16, b"GET."):
         yield taken(f"method {method!r}", method + b" /api/v1/health HTTP/1.1" + fields, 405)
     for target in (b"", b"*", b"api/v1/health", b"http://localhost/api/v1/health", b"https://localhost/api/v1/health", b"HTTP://LOCALHOST/", b"localhost:443",
                    b"localhost/api/v1/health", b"?x", b"#", b"/#x", b"/api/v1/health#x", b"/a b", b"/a\tb", b"/a\0b", b"/a\\b", b"\\api", b"/<x>", b'/"x"',
@@ -183,6 +184,8 @@ def others() -> Iterator[Case]:
     yield refused("startup of PostgreSQL", b"\0\0\0\x08\x04\xd2\x16\x2f")
     yield refused("NULs", bytes(100))
     yield refused("CONNECT", b"CONNECT localhost:443 HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    yield Case("HEAD", b"HEAD /api/v1/health HTTP/1.1\r\nHost: localhost\r\n\r\n", [405], True, True)
+    yield Case("HEAD that closes", b"HEAD / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", [404], False, True)
     nowhere = b"GET /x HTTP/1.1\r\nHost: localhost\r\n\r\n"
     good = GET + b"\r\n"
     yield taken("ten ahead", (good + nowhere) * 5, *[200, 404] * 5)
