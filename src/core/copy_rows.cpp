@@ -2,8 +2,10 @@
 #include "pganalytics/core/copy_rows.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 #include <string>
+#include <type_traits>
 
 namespace pganalytics {
 
@@ -11,6 +13,20 @@ namespace {
 
 // Microseconds from 1970-01-01 to 2000-01-01.
 constexpr int64_t kPostgresEpoch = int64_t{946684800} * 1000000;
+
+template <class T>
+T from_network(T value) {
+    if constexpr (std::endian::native == std::endian::big) {
+        return value;
+    } else if constexpr (sizeof(T) == 2) {
+        return __builtin_bswap16(value);
+    } else if constexpr (sizeof(T) == 4) {
+        return __builtin_bswap32(value);
+    } else {
+        static_assert(sizeof(T) == 8);
+        return __builtin_bswap64(value);
+    }
+}
 
 // Big-endian reader; failed for good after the first read past the end.
 class NetworkReader {
@@ -20,9 +36,10 @@ class NetworkReader {
     template <class T>
     T number() {
         const std::string_view bytes = take(sizeof(T));
-        uint64_t value = 0;
-        for (const char byte : bytes) value = value << 8 | static_cast<unsigned char>(byte);
-        return static_cast<T>(value);
+        if (bytes.empty()) return 0;
+        std::make_unsigned_t<T> value = 0;
+        std::memcpy(&value, bytes.data(), sizeof value);
+        return static_cast<T>(from_network(value));
     }
     std::string_view take(size_t count) {
         if (count > data_.size()) {

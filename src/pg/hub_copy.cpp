@@ -2,6 +2,7 @@
 #include "pganalytics/pg/hub_copy.hpp"
 
 #include "pganalytics/pg/copy_compat.hpp"
+#include "pganalytics/pg/hub_insert.hpp"
 
 namespace pganalytics::pg {
 
@@ -81,7 +82,9 @@ void copy_into(const HubPlace& place, const CopyInput& input) {
     MemoryContext before = MemoryContextSwitchTo(context);
     Relation relation = table_open(input.table, RowExclusiveLock);
     check_target(place, relation);
-    const uint64_t rows = run_copy(relation, input);
+    CopyInput rest;
+    uint64_t rows = insert_plain(relation, input, rest);
+    if (rest.rows > 0) rows += run_copy(relation, rest);
     if (rows != input.rows)
         ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
                         errmsg("COPY took %llu of %llu rows", static_cast<unsigned long long>(rows),

@@ -1,8 +1,7 @@
 // Walks binary COPY rows as hostile bytes before they are given to COPY, which would take the
 // table's word for nothing: that every row has the announced number of fields (a row "of -1 fields"
 // ends a COPY early), that it is of the collector it was pushed by, and that its time lies in the
-// accepted window. What the fields hold is checked by their types' receive functions. Runs in the
-// hub worker.
+// accepted window. What the fields hold is checked when they are stored. Runs in the hub worker.
 //
 //   row := i16 fields, for each field i32 length (-1: null) and that many bytes; big endian
 //   first field: timestamptz, microseconds since 2000-01-01 UTC; second: uuid

@@ -1,7 +1,8 @@
-// Rows into a rowset's table: binary COPY fed by a callback, the rows of many pushes as one stream.
-// Runs in the hub worker, inside a transaction of the hub.
+// Rows into a rowset's table, those of many pushes at once: straight into its partitions where they
+// are as the hub makes them (hub_insert.hpp), the others by binary COPY fed by a callback. Runs in
+// the hub worker, inside a transaction of the hub.
 //
-// COPY called this way checks neither privileges nor row security, so the target is checked here.
+// Neither way checks privileges or row security, so the target is checked here.
 #pragma once
 
 #include <string_view>

@@ -1,7 +1,7 @@
 // Pushes into the tables: a group of them in one transaction, each stored once, each answered after
 // the commit. Runs in the hub worker.
 //
-//   ledger: new           -> one COPY for each rowset of all pushes together -> commit -> stored
+//   ledger: new           -> the rows of each rowset, of all pushes together -> commit -> stored
 //   ledger: same digest   -> duplicate
 //   ledger: other digest  -> conflict, kept in the audit
 //   an ERROR              -> all again, each in a subtransaction: the bad one refused, one that the
