@@ -53,30 +53,34 @@ def make_world(installation: Installation, folder: str) -> World:
 
 
 def watch(
-    worlds: tuple[World, World], count: int, exporter: str | None, report: Report
+    worlds: tuple[World, World], load: tables.Load, exporter: str | None, report: Report
 ) -> collector.Figures:
-    """All figures of a server of `count` tables."""
+    """All figures of a server so filled."""
     hub_world, table_world = worlds
     hub = hub_world.servers[0]
     assert isinstance(hub, Hub)
-    server = table_world.server(f"tables-{count}", settings=tables.SETTINGS | STILL)
+    server = table_world.server(load.name, settings=tables.SETTINGS | STILL)
     server.execute("CREATE EXTENSION pganalytics")
-    say(f"making {count} tables")
-    tables.build(server, count)
+    say(f"making {load.title}")
+    load.build(server)
     token = hub.create_token(server.name)
     server.value("SELECT pganalytics_register(%s, %s)", (hub.console_url, token))
-    say(f"cycles of {count} tables")
-    figures = collector.measure(server, hub, count, repeats=5)
+    say(f"cycles of {load.title}")
+    figures = collector.measure(server, hub, load, repeats=5)
     report.cycles(figures)
-    if exporter:
-        say(f"the exporter, {count} tables")
+    if exporter and isinstance(load, tables.Shop):
+        say(f"the exporter, {load.title}")
         report.beside_peer(figures, peer.measure(exporter, server, scrapes=3))
     server.stop()
     return figures
 
 
 def main() -> int:
-    counts = [int(count) for count in os.environ.get("BENCH_TABLES", "1000 10000").split()]
+    loads: list[tables.Load] = [tables.Shop(int(n)) for n in os.environ.get("BENCH_TABLES", "1000 10000").split()]
+    many = os.environ.get("BENCH_DATABASES", "200x100")
+    if many:
+        databases, each = many.split("x")
+        loads.append(tables.ManyDatabases(int(databases), int(each)))
     seconds = int(os.environ.get("BENCH_SECONDS", "120"))
     parts = os.environ.get("BENCH_PARTS", "collector hub").split()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
@@ -95,8 +99,8 @@ def main() -> int:
         hub = worlds[0].hub("hub", settings=HUB)
         report.machine(hub.value("SELECT split_part(version(), ' on ', 1)"))
         if "collector" in parts:
-            for count in counts:
-                figures.append(watch((worlds[0], worlds[1]), count, exporter, report))
+            for load in loads:
+                figures.append(watch((worlds[0], worlds[1]), load, exporter, report))
         if "hub" in parts:
             hub_figures = front.measure(hub, worlds[0].folder, say, seconds=seconds)
             report.hub(hub_figures)
@@ -111,7 +115,7 @@ def main() -> int:
         return 1
     if figures and hub_figures:
         report.promised(figures, hub_figures)
-    report.goals(figures[-1] if figures else None, hub_figures)
+    report.goals(figures, hub_figures)
     print(f"\n  {time.monotonic() - BEGAN:.0f} s in all")
     return 0
 

@@ -51,6 +51,7 @@ class Phase(NamedTuple):
 
 
 class Figures(NamedTuple):
+    title: str
     tables: int
     relations: int
     databases: int
@@ -74,15 +75,15 @@ class Figures(NamedTuple):
 class Watched:
     """A watched server, seen from outside, and the hub it ships to."""
 
-    def __init__(self, server: Server, hub: Hub, count: int) -> None:
+    def __init__(self, server: Server, hub: Hub, load: tables.Load) -> None:
         self.server = server
         self.hub = hub
-        self.count = count
+        self.load = load
         self.turn = 0
         self.postmaster = server.postmaster_pid()
         # Sessions stay open all the time: one that ended would be among the ended children.
         self.session = server.connect()
-        self.user = server.connect(tables.DATABASE)
+        self.user = server.connect(load.database)
         self.hub_session = hub.connect()
 
     def close(self) -> None:
@@ -119,7 +120,7 @@ class Watched:
 
     def use_tables(self) -> None:
         self.turn += 1
-        tables.change(self.user, self.count, PERCENT, self.turn)
+        self.load.use(self.server, self.user, PERCENT, self.turn)
 
     def told(self) -> dict[str, float]:
         """Numbers of pganalytics_status(), named component.name."""
@@ -252,8 +253,8 @@ def _middle(cycles: list[Cycle]) -> Cycle:
     return Cycle(**values)
 
 
-def measure(server: Server, hub: Hub, count: int, repeats: int) -> Figures:
-    watched = Watched(server, hub, count)
+def measure(server: Server, hub: Hub, load: tables.Load, repeats: int) -> Figures:
+    watched = Watched(server, hub, load)
     try:
         return _measure(watched, repeats)
     finally:
@@ -295,10 +296,11 @@ def _measure(watched: Watched, repeats: int) -> Figures:
     idle_ms = (_living(watched) - idle) / (time.monotonic() - began)
     phases = _phases(watched.session)
     return Figures(
-        tables=watched.count,
+        title=watched.load.title,
+        tables=watched.load.tables,
         relations=_value(watched.user, "SELECT count(*) FROM pg_class"),
         databases=_value(watched.user, "SELECT count(*) FROM pg_database WHERE NOT datistemplate"),
-        statements=_value(watched.user, "SELECT count(*) FROM pg_stat_statements(false)"),
+        statements=_statements(watched.user),
         began=_middle(began),
         first=_middle(first),
         turns=turns,
@@ -312,6 +314,12 @@ def _measure(watched: Watched, repeats: int) -> Figures:
     )
 
 
+def _statements(session: "psycopg.Connection[Any]") -> int:
+    if not _value(session, "SELECT count(*) FROM pg_extension WHERE extname = 'pg_stat_statements'"):
+        return 0
+    return int(_value(session, "SELECT count(*) FROM pg_stat_statements(false)"))
+
+
 def _next_push(watched: Watched, interval: int) -> None:
     pushes = watched.ledger()[0]
     wait_until(lambda: watched.ledger()[0] > pushes, 4 * interval, "the next cycle's push")
@@ -319,8 +327,9 @@ def _next_push(watched: Watched, interval: int) -> None:
     watched.quiet()
 
 
-def _scheduled(watched: Watched, cycles: int, interval: int = 5) -> list[Cycle]:
+def _scheduled(watched: Watched, cycles: int) -> list[Cycle]:
     """Cycles as they come by themselves, 5 % of the tables used between each two."""
+    interval = watched.load.interval
     watched.server.set({"pganalytics.collect_interval": f"{interval}s"})
     measured: list[Cycle] = []
     _next_push(watched, interval)
@@ -345,7 +354,7 @@ def _turns(watched: Watched, cycles: int = 12, interval: int = 4) -> Cycle:
 
 
 def _whole(watched: Watched, interval: int = 4) -> Cycle:
-    """The dearest of the cycles after the hub asked for everything whole: that in which tables,
+    """The largest of the cycles after the hub asked for everything whole: that in which tables,
     indexes and functions are read completely and sent so."""
     watched.server.set({"pganalytics.collect_interval": f"{interval}s"})
     _next_push(watched, interval)
@@ -358,10 +367,10 @@ def _whole(watched: Watched, interval: int = 4) -> Cycle:
         with watched.measured(measured):
             _next_push(watched, interval)
     watched.server.set({"pganalytics.collect_interval": "1h"})
-    dearest = max(measured, key=lambda cycle: cycle.cpu_ms)
-    if dearest.rows < 3 * watched.count:
+    largest = max(measured, key=lambda cycle: cycle.rows)
+    if largest.rows < 3 * watched.load.tables:
         raise RuntimeError(f"nothing was sent whole: {measured}")
-    return dearest
+    return largest
 
 
 def _phases(session: "psycopg.Connection[Any]") -> list[Phase]:

@@ -50,7 +50,7 @@ class Report:
 
     def cycles(self, figures: collector.Figures) -> None:
         self.heading(
-            f"Collector: {figures.tables:,} tables with 2 indexes each"
+            f"Collector: {figures.title} with 2 indexes each"
             f" ({figures.relations:,} relations in the largest of {figures.databases} databases),"
             f" {figures.statements:,} statements"
         )
@@ -97,7 +97,7 @@ class Report:
 
     def beside_peer(self, figures: collector.Figures, scrape: peer.Scrape) -> None:
         self.heading(
-            f"Beside prometheus-postgres-exporter {scrape.version}, same server, {figures.tables:,} tables"
+            f"Beside prometheus-postgres-exporter {scrape.version}, same server, {figures.title}"
         )
         peer_ms = scrape.exporter_ms + scrape.backend_ms
         rows = []
@@ -169,7 +169,7 @@ class Report:
     def promised(self, all_figures: list[collector.Figures], hub: front.Figures) -> None:
         """What the v3 family of pgAnalytics promised of a cycle, beside what we measure."""
         self.heading("What the v3 family promised, and what is")
-        head = ["", "promised"] + [f"{figures.tables:,} tables" for figures in all_figures]
+        head = ["", "promised"] + [figures.title for figures in all_figures]
         shake = median(hub.handshakes.client_wall_ms)
 
         def line(name: str, promise: str, *values: str) -> list[str]:
@@ -192,17 +192,23 @@ class Report:
             ],
         )
 
-    def goals(self, figures: collector.Figures | None, hub: front.Figures | None) -> None:
+    def goals(self, all_figures: list[collector.Figures], hub: front.Figures | None) -> None:
         rows = []
-        if figures and figures.tables == 10_000:
+        by_title = {figures.title: figures for figures in all_figures}
+        if figures := by_title.get("10,000 tables"):
             rows += [
-                self.goal("full cycle (first or whole again), 10,000 tables, CPU", figures.full.cpu_ms, 250, "ms"),
-                self.goal("the same, the next goal", figures.full.cpu_ms, 200, "ms"),
-                self.goal("sparse cycle, CPU", figures.scheduled.cpu_ms, 60, "ms"),
-                self.goal("sparse cycle, gzipped", figures.scheduled.bytes_gzip / KB, 35, "kB"),
-                self.goal("private memory, first cycle", figures.memory_full.total_kb / MB, 48, "MB"),
-                self.goal("the same, the next goal", figures.memory_full.total_kb / MB, 40, "MB"),
+                self.goal("10,000 tables: full cycle (first or whole again), CPU", figures.full.cpu_ms, 250, "ms"),
+                self.goal("  the same, the next goal", figures.full.cpu_ms, 200, "ms"),
+                self.goal("  sparse cycle, CPU", figures.scheduled.cpu_ms, 120, "ms"),
+                self.goal("  the same, the next goal", figures.scheduled.cpu_ms, 60, "ms"),
+                self.goal("  sparse cycle, gzipped", figures.scheduled.bytes_gzip / KB, 40, "kB"),
+                self.goal("  private memory, first cycle", figures.memory_full.total_kb / MB, 48, "MB"),
+                self.goal("  the same, the next goal", figures.memory_full.total_kb / MB, 40, "MB"),
             ]
+        if figures := by_title.get("50,000 tables"):
+            rows.append(self.goal("50,000 tables: private memory", figures.memory_full.total_kb / MB, 128, "MB"))
+        if figures := by_title.get("200 databases of 100 tables"):
+            rows.append(self.goal("200 databases of 100 tables: sparse cycle, CPU", figures.scheduled.cpu_ms, 100, "ms"))
         if hub:
             rows += [
                 self.goal("hub, pushes of 20,000 rows", hub.large.rows_per_cpu_second, 150_000, "rows/CPU s", True),

@@ -1,5 +1,5 @@
-"""Databases full of tables and statements for measuring: many, alike in shape, different in name and
-figures.
+"""Servers full of tables and statements for measuring: many, alike in shape, different in name and
+figures. Shop is one large database, ManyDatabases many small ones.
 
 Each table has two indexes and a TOAST table with its own, so N tables are 5 N relations with
 statistics. Names are made of words and a number and lie in four schemas, one of which needs quotes;
@@ -8,10 +8,12 @@ as life does.
 """
 
 import concurrent.futures
+from typing import Any
 
 import psycopg
 
-from harness import Server
+import accounting
+from harness import Server, wait_until
 
 DATABASE = "shop"
 SMALL_DATABASES = ("crm", "Reporting EU", "queue")
@@ -84,27 +86,91 @@ END $$;
 """.replace("WORDS", ",".join(WORDS))
 
 
-def build(server: Server, tables: int) -> None:
-    """Fills a started server. Takes about 3 ms of two cores a table."""
-    for name in (DATABASE, *SMALL_DATABASES):
-        server.execute(psycopg.sql.SQL("CREATE DATABASE {}").format(psycopg.sql.Identifier(name)))
-        count = tables if name == DATABASE else SMALL_TABLES
-        server.execute(PROCEDURES, dbname=name)
-        server.execute(
-            'CREATE SCHEMA sales; CREATE SCHEMA billing; CREATE SCHEMA archive; CREATE SCHEMA "Data Lake"',
-            dbname=name,
+class Shop:
+    """One database of so many tables, three small ones beside it, and thousands of statements."""
+
+    database = DATABASE
+    interval = 5  # seconds between cycles while use() goes on
+
+    def __init__(self, tables: int) -> None:
+        self.tables = tables
+        self.name = f"tables-{tables}"
+        self.title = f"{tables:,} tables"
+
+    def build(self, server: Server) -> None:
+        """Fills a started server. Takes about 3 ms of two cores a table."""
+        for name in (DATABASE, *SMALL_DATABASES):
+            _make_database(server, name, self.tables if name == DATABASE else SMALL_TABLES)
+        server.execute("CREATE EXTENSION pg_stat_statements", dbname=DATABASE)
+        with server.connect(DATABASE) as session:
+            session.execute("SELECT pg_stat_statements_reset()")
+            run_statements(session, self.tables, 0, 1)
+        server.execute("CHECKPOINT")
+
+    def use(self, _server: Server, session: "psycopg.Connection[Any]", percent: int, turn: int) -> None:
+        """Uses `percent` of the tables and of the statements, others with each turn, and reports
+        their figures at once. The session is one in `database`."""
+        _use_tables(session, self.tables, percent, turn)
+        run_statements(session, self.tables, turn, max(1, 100 // percent))
+        _report(session)
+
+
+class ManyDatabases:
+    """So many databases of a few tables each, copies of the first."""
+
+    database = "tenant_1"
+    interval = 15
+
+    def __init__(self, databases: int, tables: int) -> None:
+        self.databases = databases
+        self.each = tables
+        self.tables = databases * tables
+        self.name = f"databases-{databases}"
+        self.title = f"{databases:,} databases of {tables:,} tables"
+
+    def build(self, server: Server) -> None:
+        _make_database(server, self.database, self.each)
+        for number in range(2, self.databases + 1):
+            server.execute(f"CREATE DATABASE tenant_{number} TEMPLATE {self.database}")
+        for number in range(2, self.databases + 1):
+            server.execute(f"CALL bench_use(0, 1, {self.each})", dbname=f"tenant_{number}")
+        server.execute("CHECKPOINT")
+
+    def use(self, server: Server, session: "psycopg.Connection[Any]", percent: int, turn: int) -> None:
+        """The same in each database; its sessions are gone when it returns, so that they are no
+        strangers among the ended children later."""
+        postmaster = server.postmaster_pid()
+        before = set(accounting.children(postmaster))
+        _use_tables(session, self.each, percent, turn)
+        _report(session)
+        for number in range(2, self.databases + 1):
+            with server.connect(f"tenant_{number}") as other:
+                _use_tables(other, self.each, percent, turn)
+                _report(other)
+        wait_until(
+            lambda: not [
+                pid for pid in set(accounting.children(postmaster)) - before if "tenant_" in accounting.title(pid)
+            ],
+            20,
+            "their sessions end",
         )
-        # Two sessions for two cores.
-        halves = [(1, count // 2), (count // 2 + 1, count)]
-        with concurrent.futures.ThreadPoolExecutor(2) as two:
-            list(two.map(lambda half: _make(server, name, *half), halves))
-        server.execute("VACUUM (ANALYZE) pg_class, pg_attribute, pg_index, pg_type, pg_depend", dbname=name)
-        server.execute(f"CALL bench_use(0, 1, {count})", dbname=name)
-    server.execute("CREATE EXTENSION pg_stat_statements", dbname=DATABASE)
-    with server.connect(DATABASE) as session:
-        session.execute("SELECT pg_stat_statements_reset()")
-        run_statements(session, tables, 0, 1)
-    server.execute("CHECKPOINT")
+
+
+Load = Shop | ManyDatabases
+
+
+def _make_database(server: Server, name: str, tables: int) -> None:
+    server.execute(psycopg.sql.SQL("CREATE DATABASE {}").format(psycopg.sql.Identifier(name)))
+    server.execute(PROCEDURES, dbname=name)
+    server.execute(
+        'CREATE SCHEMA sales; CREATE SCHEMA billing; CREATE SCHEMA archive; CREATE SCHEMA "Data Lake"', dbname=name
+    )
+    # Two sessions for two cores.
+    halves = [(1, tables // 2), (tables // 2 + 1, tables)]
+    with concurrent.futures.ThreadPoolExecutor(2) as two:
+        list(two.map(lambda half: _make(server, name, *half), halves))
+    server.execute("VACUUM (ANALYZE) pg_class, pg_attribute, pg_index, pg_type, pg_depend", dbname=name)
+    server.execute(f"CALL bench_use(0, 1, {tables})", dbname=name)
 
 
 def run_statements(session: "psycopg.Connection[tuple[object, ...]]", tables: int, first: int, step: int) -> None:
@@ -126,12 +192,11 @@ def _make(server: Server, database: str, first: int, last: int) -> None:
     server.execute(f"VACUUM (ANALYZE) {names}", dbname=database)
 
 
-def change(session: "psycopg.Connection[tuple[object, ...]]", tables: int, percent: int, turn: int) -> None:
-    """Uses `percent` of the tables and of the statements, others with each turn, and reports their
-    figures at once."""
-    step = max(1, 100 // percent)
-    session.execute(f"CALL bench_use({turn}, {step}, {tables})")
-    run_statements(session, tables, turn, step)
+def _use_tables(session: "psycopg.Connection[Any]", tables: int, percent: int, turn: int) -> None:
+    session.execute(f"CALL bench_use({turn}, {max(1, 100 // percent)}, {tables})")
+
+
+def _report(session: "psycopg.Connection[Any]") -> None:
     if session.info.server_version >= 150000:
         session.execute("SELECT pg_stat_force_next_flush()")
     else:
