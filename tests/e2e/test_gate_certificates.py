@@ -61,6 +61,7 @@ class Bench(Maker):
             except ssl.SSLError as error:
                 raise NotLoaded from error
         plain = socket.create_connection(("127.0.0.1", self.hub.collector_port), timeout=20)
+        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return context.wrap_socket(plain, server_hostname="localhost")
 
     def talk_by_openssl(self, shown: Shown, request: bytes) -> bytes:
@@ -74,21 +75,6 @@ class Bench(Maker):
         )  # fmt: skip
         assert b"SSL_connect:SSLv3/TLS write client certificate" in done.stderr, done.stderr
         return done.stdout[done.stdout.find(b"HTTP/1.1") :] if b"HTTP/1.1" in done.stdout else b""
-
-    def register(self, collector: uuid.UUID, shown: Shown, **certificate: str) -> None:
-        """As if the hub had issued it: so the hub's list of fingerprints keeps nobody out here."""
-        self.hub.execute(
-            "insert into pganalytics.collectors (collector_id, name, enrolled_at, generation) values (%s, %s, now(), 1)"
-            " on conflict do nothing",
-            (collector, str(collector)),
-        )
-        columns = {"ended_at": "null", "not_after": "now() + interval '9 days'"} | certificate
-        self.hub.execute(
-            "insert into pganalytics.certificates (fingerprint, collector_id, generation, serial, public_key, certificate,"
-            f" not_before, issued_at, {', '.join(columns)})"
-            f" values (%s, %s, 1, '00', '', '', now(), now(), {', '.join(columns.values())})",
-            (shown.fingerprint, collector),
-        )
 
 
 @pytest.fixture(scope="module")
@@ -106,13 +92,13 @@ def test_bad_certificates_let_nobody_in(bench: Bench, honest: CurlCollector) -> 
     hub = bench.hub
     me = uuid.uuid4()
     good = bench.show(Draft(bench.key(), bench.names(me)).sign(bench.ca))
-    bench.register(me, good)
+    bench.register(hub, me, good)
     refused = wrong_chains(bench, Draft(bench.key(), bench.names(me)), bench.server)
     for what, changed in (wrong_names(bench, me) | wrong_parts(bench, CLIENT)).items():
         draft = Draft(**({"key": bench.key(), "names": bench.names(me)} | changed))
         refused[what] = Shown(draft.sign(bench.ca), draft.key.path)
     for shown in refused.values():
-        bench.register(uuid.uuid4(), shown)
+        bench.register(hub, uuid.uuid4(), shown)
     honest.enrol()  # which has the hub tell its front whom it knows
     assert bench.talk(good).startswith(b"HTTP/1.1 200 ")
     state = "select count(first_used_at) from pganalytics.certificates"
@@ -126,9 +112,9 @@ def test_bad_certificates_let_nobody_in(bench: Bench, honest: CurlCollector) -> 
         draft = Draft(**({"key": bench.key(), "names": bench.names(honest.collector_id)} | changed))
         odd[what] = bench.show(draft.sign(bench.ca))
     odd["ended"] = bench.show(Draft(bench.key(), bench.names(me)).sign(bench.ca))
-    bench.register(me, odd["ended"], ended_at="now()")
+    bench.register(hub, me, odd["ended"], ended_at="now()")
     odd["ended by the hub's tables alone"] = bench.show(Draft(bench.key(), bench.names(me)).sign(bench.ca))
-    bench.register(me, odd["ended by the hub's tables alone"], not_after="now()")
+    bench.register(hub, me, odd["ended by the hub's tables alone"], not_after="now()")
     stripped = {what: without_date(bench.talk(shown)) for what, shown in odd.items()}
     assert {said[:13] for said in stripped.values()} == {b"HTTP/1.1 401 "}, stripped
     assert len(set(stripped.values())) == 1 and next(iter(stripped.values())).endswith(REFUSAL), stripped
@@ -146,7 +132,7 @@ def test_whose_collector_is_disabled_is_out_in_time(bench: Bench, module_world: 
     """On a connection that stays open, and on a new one."""
     hub, me = bench.hub, uuid.uuid4()
     shown = bench.show(Draft(bench.key(), bench.names(me)).sign(bench.ca))
-    bench.register(me, shown)
+    bench.register(hub, me, shown)
     CurlCollector(hub, module_world.path("another"), "another").enrol()
     assert bench.talk(shown).startswith(b"HTTP/1.1 200 ")
     with bench.connect(shown) as stream:

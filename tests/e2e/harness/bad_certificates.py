@@ -11,6 +11,7 @@ from .der import (
     ALGORITHMS, ANY, CLIENT, MAIL, SERVER, Draft, Issuer, Key, address, alternative, basic, bits, boolean, cn, dns,
     extension, integer, key_usage, name, oid, purposes, seq, time_of, tlv, uri, utf8,
 )  # fmt: skip
+from .hub import Hub
 from .pki import Authority, Pair
 
 CA_PARTS: dict[str, bytes | None] = {"basic": basic(True), "usage": key_usage(b"\x06", 1), "purpose": None, "names": None}
@@ -42,6 +43,21 @@ class Maker:
 
     def names(self, collector: uuid.UUID | str) -> list[bytes]:
         return [uri(f"urn:uuid:{collector}".encode())]
+
+    def register(self, hub: Hub, collector: uuid.UUID | str, shown: Shown, **certificate: str) -> None:
+        """As if the hub had issued it: so the hub's list of fingerprints keeps nobody out here."""
+        hub.execute(
+            "insert into pganalytics.collectors (collector_id, name, enrolled_at, generation) values (%s, %s, now(), 1)"
+            " on conflict do nothing",
+            (collector, str(collector)),
+        )
+        columns = {"ended_at": "null", "not_after": "now() + interval '9 days'"} | certificate
+        hub.execute(
+            "insert into pganalytics.certificates (fingerprint, collector_id, generation, serial, public_key, certificate,"
+            f" not_before, issued_at, {', '.join(columns)})"
+            f" values (%s, %s, 1, '00', '', '', now(), now(), {', '.join(columns.values())})",
+            (shown.fingerprint, collector),
+        )
 
     def show(self, pem: str, kind: str = "ec", behind: str = "") -> Shown:
         return Shown(pem + behind, self.key(kind).path)
