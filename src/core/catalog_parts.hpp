@@ -50,6 +50,11 @@ constexpr Column statement(std::string_view name, std::string_view sql, std::str
     return {name, sql, ColumnType::kText, Kind::kGauge, "", help, versions, TextForm::kStatement};
 }
 
+constexpr Rowset shown_by(Presence presence, Rowset rowset) {
+    rowset.presence = presence;
+    return rowset;
+}
+
 // Of the hub's tables each day is a partition.
 #define PGANALYTICS_NO_DAY_OF_THE_HUB(relation) \
     "NOT (COALESCE(" relation                   \

@@ -190,7 +190,8 @@ constexpr Column kHorizon[] = {
 // --- connections
 
 // The server's limits as it applies them: roles without privileges get what the two reserves leave.
-// reserved_connections came with 16; before it is none.
+// reserved_connections came with 16; before it is none. Sessions come from the function behind
+// pg_stat_activity: the view would join names of databases and roles, three times.
 #define PGANALYTICS_LIMITS(reserved)                                                           \
     "FROM (SELECT pg_catalog.current_setting('max_connections')::pg_catalog.int8 AS most,\n"   \
     "             pg_catalog.current_setting('superuser_reserved_connections')"                \
@@ -203,7 +204,7 @@ constexpr Column kHorizon[] = {
     " (WHERE s.backend_type OPERATOR(pg_catalog.=) 'client backend') AS clients,\n"            \
     "                   pg_catalog.count(s.pid) FILTER"                                        \
     " (WHERE s.backend_type OPERATOR(pg_catalog.=) 'walsender') AS senders\n"                  \
-    "            FROM pg_catalog.pg_stat_activity s OFFSET 0) u\n"                             \
+    "            FROM pg_catalog.pg_stat_get_activity(NULL) s OFFSET 0) u\n"                   \
     "CROSS JOIN LATERAL (\n"                                                                   \
     "    SELECT 'server' AS kind, 0::pg_catalog.oid AS oid, NULL::pg_catalog.text AS name,\n"  \
     "           u.clients AS used, m.most AS allowed\n"                                        \
@@ -230,7 +231,7 @@ constexpr Column kHorizon[] = {
     " THEN d.datconnlimit::pg_catalog.int8 END\n"                                            \
     "    FROM pg_catalog.pg_database d\n"                                                    \
     "    LEFT JOIN (SELECT s.datid, pg_catalog.count(s.pid) AS used"                         \
-    " FROM pg_catalog.pg_stat_activity s\n"                                                  \
+    " FROM pg_catalog.pg_stat_get_activity(NULL) s\n"                                        \
     "               WHERE s.backend_type OPERATOR(pg_catalog.=) 'client backend'"            \
     " GROUP BY s.datid) c ON c.datid OPERATOR(pg_catalog.=) d.oid\n"                         \
     "    WHERE d.datallowconn\n"                                                             \
@@ -239,7 +240,7 @@ constexpr Column kHorizon[] = {
     " THEN r.rolconnlimit::pg_catalog.int8 END\n"                                            \
     "    FROM pg_catalog.pg_roles r\n"                                                       \
     "    LEFT JOIN (SELECT s.usesysid, pg_catalog.count(s.pid) AS used"                      \
-    " FROM pg_catalog.pg_stat_activity s\n"                                                  \
+    " FROM pg_catalog.pg_stat_get_activity(NULL) s\n"                                        \
     "               WHERE s.backend_type OPERATOR(pg_catalog.=) 'client backend'"            \
     " GROUP BY s.usesysid) c ON c.usesysid OPERATOR(pg_catalog.=) r.oid\n"                   \
     "    WHERE c.used IS NOT NULL OR (r.rolcanlogin"                                         \
@@ -274,13 +275,18 @@ constexpr Rowset kRowsets[] = {
     {"pg_activity", "sessions", Scope::kCluster, 0, kSessionsSources, kSessions,
      "sessions and other processes, counted by database, role, application, state and what they "
      "wait for"},
-    {"pg_activity", "old_sessions", Scope::kCluster, 0, kOldSessionsSources, kOldSessions,
-     "sessions one by one whose transaction, statement or idling in a transaction is older than "
-     "10 seconds"},
-    {"pg_activity", "prepared_transactions", Scope::kCluster, 0, kPreparedSources, kPrepared,
-     "transactions prepared for two-phase commit"},
-    {"pg_activity", "horizon", Scope::kCluster, 0, kHorizonSources, kHorizon,
-     "who keeps vacuum from removing dead rows: for each kind of holder and database the oldest"},
+    shown_by(Presence::kOldSessions,
+             {"pg_activity", "old_sessions", Scope::kCluster, 0, kOldSessionsSources, kOldSessions,
+              "sessions one by one whose transaction, statement or idling in a transaction is "
+              "older than "
+              "10 seconds"}),
+    shown_by(Presence::kPreparedTransactions,
+             {"pg_activity", "prepared_transactions", Scope::kCluster, 0, kPreparedSources,
+              kPrepared, "transactions prepared for two-phase commit"}),
+    shown_by(Presence::kHorizon,
+             {"pg_activity", "horizon", Scope::kCluster, 0, kHorizonSources, kHorizon,
+              "who keeps vacuum from removing dead rows: for each kind of holder and database the "
+              "oldest"}),
     {"pg_activity", "connections", Scope::kCluster, 0, kConnectionsSources, kConnections,
      "connections in use and every limit they have"},
 };

@@ -171,18 +171,22 @@ constexpr Column kCopy[] = {
 };
 
 constexpr Rowset kRowsets[] = {
-    {"pg_activity", "progress_vacuum", Scope::kCluster, 0, kVacuumSources, kVacuum,
-     "VACUUM in progress, autovacuum included, FULL not"},
-    {"pg_activity", "progress_analyze", Scope::kCluster, 0, kAnalyzeSources, kAnalyze,
-     "ANALYZE in progress, by autovacuum too"},
-    {"pg_activity", "progress_create_index", Scope::kCluster, 0, kCreateIndexSources, kCreateIndex,
-     "CREATE INDEX and REINDEX in progress"},
-    {"pg_activity", "progress_cluster", Scope::kCluster, 0, kClusterSources, kCluster,
-     "CLUSTER, VACUUM FULL and REPACK in progress"},
-    {"pg_activity", "progress_basebackup", Scope::kCluster, 0, kBasebackupSources, kBasebackup,
-     "base backups in progress"},
-    {"pg_activity", "progress_copy", Scope::kCluster, 0, kCopySources, kCopy,
-     "COPY in progress (14 and later)"},
+    shown_by(Presence::kVacuum,
+             {"pg_activity", "progress_vacuum", Scope::kCluster, 0, kVacuumSources, kVacuum,
+              "VACUUM in progress, autovacuum included, FULL not"}),
+    shown_by(Presence::kAnalyze,
+             {"pg_activity", "progress_analyze", Scope::kCluster, 0, kAnalyzeSources, kAnalyze,
+              "ANALYZE in progress, by autovacuum too"}),
+    shown_by(Presence::kCreateIndex,
+             {"pg_activity", "progress_create_index", Scope::kCluster, 0, kCreateIndexSources,
+              kCreateIndex, "CREATE INDEX and REINDEX in progress"}),
+    shown_by(Presence::kCluster,
+             {"pg_activity", "progress_cluster", Scope::kCluster, 0, kClusterSources, kCluster,
+              "CLUSTER, VACUUM FULL and REPACK in progress"}),
+    shown_by(Presence::kBasebackup, {"pg_activity", "progress_basebackup", Scope::kCluster, 0,
+                                     kBasebackupSources, kBasebackup, "base backups in progress"}),
+    shown_by(Presence::kCopy, {"pg_activity", "progress_copy", Scope::kCluster, 0, kCopySources,
+                               kCopy, "COPY in progress (14 and later)"}),
 };
 
 }  // namespace

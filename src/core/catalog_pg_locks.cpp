@@ -188,8 +188,10 @@ constexpr Column kUsage[] = {
 #undef PGANALYTICS_PLUS
 
 constexpr Rowset kRowsets[] = {
-    {"pg_locks", "blocking", Scope::kCluster, 0, kBlockingSources, kBlocking,
-     "sessions that wait for a lock and those they wait for: the whole graph, each session once"},
+    shown_by(Presence::kLockWaits,
+             {"pg_locks", "blocking", Scope::kCluster, 0, kBlockingSources, kBlocking,
+              "sessions that wait for a lock and those they wait for: the whole graph, each "
+              "session once"}),
     {"pg_locks", "locks", Scope::kCluster, 0, kLocksSources, kLocks,
      "locks held and waited for, counted by database, kind and mode"},
     {"pg_locks", "usage", Scope::kCluster, 0, kUsageSources, kUsage, "how full the lock table is"},

@@ -142,12 +142,14 @@ constexpr Column kReceiver[] = {
 };
 
 constexpr Rowset kRowsets[] = {
-    {"pg_replication", "senders", Scope::kCluster, 0, kSendersSources, kSenders,
-     "standbys and other receivers connected to this server"},
-    {"pg_replication", "slots", Scope::kCluster, 0, kSlotsSources, kSlots,
-     "replication slots, with the counters of logical decoding"},
-    {"pg_replication", "receiver", Scope::kCluster, 0, kReceiverSources, kReceiver,
-     "the WAL receiver of a standby"},
+    shown_by(Presence::kSenders,
+             {"pg_replication", "senders", Scope::kCluster, 0, kSendersSources, kSenders,
+              "standbys and other receivers connected to this server"}),
+    shown_by(Presence::kSlots,
+             {"pg_replication", "slots", Scope::kCluster, 0, kSlotsSources, kSlots,
+              "replication slots, with the counters of logical decoding"}),
+    shown_by(Presence::kReceiver, {"pg_replication", "receiver", Scope::kCluster, 0,
+                                   kReceiverSources, kReceiver, "the WAL receiver of a standby"}),
 };
 
 }  // namespace

@@ -215,11 +215,15 @@ constexpr Column kPublications[] = {
 #undef PGANALYTICS_NAMED
 
 constexpr Rowset kRowsets[] = {
-    {"pg_replication", "subscriptions", Scope::kCluster, 0, kSubscriptionsSources, kSubscriptions,
-     "subscriptions of all databases, with their errors and conflicts; never the connection "
-     "string"},
-    {"pg_replication", "subscription_workers", Scope::kCluster, 0, kWorkersSources, kWorkers,
-     "workers of subscriptions and how far they are"},
+    shown_by(
+        Presence::kSubscriptions,
+        {"pg_replication", "subscriptions", Scope::kCluster, 0, kSubscriptionsSources,
+         kSubscriptions,
+         "subscriptions of all databases, with their errors and conflicts; never the connection "
+         "string"}),
+    shown_by(Presence::kSubscriptions,
+             {"pg_replication", "subscription_workers", Scope::kCluster, 0, kWorkersSources,
+              kWorkers, "workers of subscriptions and how far they are"}),
     {"pg_replication", "subscription_tables", Scope::kDatabase, 600, kTablesSources, kTables,
      "tables of subscriptions and the state of their first synchronization"},
     {"pg_replication", "publications", Scope::kDatabase, 600, kPublicationsSources, kPublications,

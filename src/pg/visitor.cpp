@@ -9,10 +9,11 @@
 #include "pganalytics/core/ship_messages.hpp"
 #include "pganalytics/pg/compat.hpp"
 #include "pganalytics/pg/guard.hpp"
-#include "pganalytics/pg/installed_extension.hpp"
+#include "pganalytics/pg/presence.hpp"
 #include "pganalytics/pg/read_result.hpp"
 #include "pganalytics/pg/relation_scan.hpp"
 #include "pganalytics/pg/row_encoder.hpp"
+#include "pganalytics/pg/statement_scan.hpp"
 #include "pganalytics/pg/transaction.hpp"
 #include "pganalytics/pg/visit_order.hpp"
 #include "pganalytics/pg/visitor_session.hpp"
@@ -185,6 +186,16 @@ uint64_t rows_wanted(const Reading& reading) {
     return most > reading.slice.before ? most - reading.slice.before : 0;
 }
 
+// In a transaction. By a query, where there is no cheaper way.
+void fill_encoder(const Reading& reading, RowEncoder* encoder) {
+    if (!may_have_rows(reading.rowset->presence)) return;
+    if (can_scan_statements(*reading.rowset, reading.found, reading.found_version,
+                            visitor->order.max_rows) &&
+        scan_statements(reading.found, reading.columns, &encoder->receiver))
+        return;
+    run_query(reading.sql.c_str(), encoder);
+}
+
 // In a transaction. Readings of one pass (pass_length()) have one scan each.
 void fill_encoders(const Reading* readings, size_t count, RowEncoder* const* encoders) {
     RelationTarget targets[kMaxRelationTargets] = {};
@@ -198,7 +209,7 @@ void fill_encoders(const Reading* readings, size_t count, RowEncoder* const* enc
     if (readings->scan.columns > 0) {
         run_relation_scan({targets, count});
     } else {
-        run_query(readings->sql.c_str(), *encoders);
+        fill_encoder(*readings, *encoders);
     }
     for (size_t i = 0; i < count; ++i) keep_busiest(encoders[i]);
 }
@@ -234,22 +245,19 @@ bool is_cut(const ReadResult& result, bool first) {
 
 // --- extensions
 
-// The query of an extension's rowset in this database; empty where there is none.
-std::string query_of_extension(const Reading& reading, RowEncoder* encoder) {
-    const std::string sql = installed_query(reading.rowset->extension);
-    const char* query = sql.c_str();
+// False: this database has none that can be asked, or not at a version with this rowset.
+bool find_extension_of(Reading& reading) {
+    const std::string name(reading.rowset->extension);
+    const char* extension = name.c_str();
+    FoundExtension& found = reading.found;
     FlatError error;
     const bool good = run_transaction(
-        limits(),
-        [&] {
-            begin_rows(encoder, installed_shape(), 1);
-            run_query(query, encoder);
-        },
-        error);
-    const InstalledExtension installed = good ? installed_from(*encoder) : InstalledExtension{};
-    drop_rows(encoder);
-    if (installed.version == 0) return {};
-    return extension_sql(*reading.rowset, kServerMajor, installed);
+        limits(), [&] { find_extension(extension, &found); }, error);
+    const InstalledExtension installed = good ? installed_from(found) : InstalledExtension{};
+    reading.found_version = installed.version;
+    reading.sql = installed.version == 0 ? std::string()
+                                         : extension_sql(*reading.rowset, kServerMajor, installed);
+    return !reading.sql.empty();
 }
 
 bool hand_over_rowset(const Reading& reading, const ReadResult& result, const RowEncoder& encoder,
@@ -278,10 +286,8 @@ size_t pass_length(std::span<const Reading> readings) {
 
 // False when the visit is over.
 bool visit_rowsets(std::span<Reading> readings, RowEncoder* const* encoders, bool first) {
-    if (!readings[0].rowset->extension.empty()) {
-        readings[0].sql = query_of_extension(readings[0], encoders[0]);
-        if (readings[0].sql.empty()) return hand_over(RowsetAbsent{readings[0].number});
-    }
+    if (!readings[0].rowset->extension.empty() && !find_extension_of(readings[0]))
+        return hand_over(RowsetAbsent{readings[0].number});
     if (readings[0].slice.number != 0) begin_slice(readings[0], encoders[0]);
     ReadResult result;
     read_rowsets(readings.data(), readings.size(), encoders, &result);

@@ -3,6 +3,7 @@
 
 #include "pganalytics/core/catalog.hpp"
 #include "pganalytics/core/ship_messages.hpp"
+#include "pganalytics/pg/installed_extension.hpp"
 #include "pganalytics/pg/relation_scan.hpp"
 #include "pganalytics/pg/row_encoder.hpp"
 #include "pganalytics/pg/transaction.hpp"
@@ -24,6 +25,8 @@ struct Reading {
     std::vector<const Column*> columns;
     std::vector<Summing> summings;
     RelationScan scan;
+    FoundExtension found;  // of a rowset of one
+    int found_version = 0;
     Slice slice;             // number 0: it is read whole
     uint32_t slice_end = 0;  // its last object; 0: all that are left
 };

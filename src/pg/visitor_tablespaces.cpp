@@ -2,6 +2,11 @@
 #include "pganalytics/pg/guard.hpp"
 #include "visitor_parts.hpp"
 
+extern "C" {
+#include "catalog/pg_tablespace.h"
+#include "catalog/pg_tablespace_d.h"
+}
+
 namespace pganalytics::pg::visiting {
 
 namespace {
@@ -14,6 +19,20 @@ constexpr const char* kTablespaces =
 constexpr ColumnType kTablespaceTypes[] = {ColumnType::kOid, ColumnType::kText, ColumnType::kText};
 constexpr TextForm kTablespaceForms[3] = {};
 constexpr RowShape kTablespaceShape = {kTablespaceTypes, kTablespaceForms, 3};
+
+// Besides the two each server has: without any there is nothing to ask.
+bool any_tablespace() {
+    Relation relation = table_open(TableSpaceRelationId, AccessShareLock);
+    TableScanDesc scan = table_beginscan_catalog(relation, 0, nullptr);
+    bool found = false;
+    while (HeapTuple tuple = found ? nullptr : heap_getnext(scan, ForwardScanDirection)) {
+        const Oid oid = reinterpret_cast<Form_pg_tablespace>(GETSTRUCT(tuple))->oid;
+        found = oid != DEFAULTTABLESPACE_OID && oid != GLOBALTABLESPACE_OID;
+    }
+    table_endscan(scan);
+    table_close(relation, AccessShareLock);
+    return found;
+}
 
 void collect_tablespaces(const RowEncoder& encoder) {
     for (const RowChunk* chunk = encoder.first; chunk != nullptr; chunk = chunk->next) {
@@ -36,7 +55,7 @@ bool visit_tablespaces(RowEncoder* encoder) {
         limits(),
         [&] {
             begin_rows(encoder, kTablespaceShape, visitor->order.max_rows);
-            run_query(kTablespaces, encoder);
+            if (any_tablespace()) run_query(kTablespaces, encoder);
         },
         error);
     if (!good) return true;

@@ -63,6 +63,26 @@ struct Source {
     Versions extension = {};
 };
 
+// What shows, without a query, whether a rowset can have rows now (pg/presence.hpp): of most of
+// these there is nothing most of the time.
+enum class Presence : uint8_t {
+    kUnknown,  // its query has to tell
+    kVacuum,   // progress of commands
+    kAnalyze,
+    kCreateIndex,
+    kCluster,
+    kBasebackup,
+    kCopy,
+    kOldSessions,
+    kHorizon,  // who holds back vacuum
+    kLockWaits,
+    kPreparedTransactions,
+    kSenders,
+    kSlots,
+    kReceiver,
+    kSubscriptions,
+};
+
 // `columns` may name a column several times with disjoint versions where its expression differs
 // between majors; its type, kind and unit are then the same each time. Keys come first.
 //
@@ -81,6 +101,7 @@ struct Rowset {
     std::string_view help;
     std::string_view extension = {};
     int whole_seconds = 0;  // sent whole no more often than this; 0: each full_interval
+    Presence presence = Presence::kUnknown;
 };
 
 // The OID that stands first in each row of a database; evaluated once a query.

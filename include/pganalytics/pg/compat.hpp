@@ -5,6 +5,9 @@
 
 extern "C" {
 #include "executor/executor.h"
+#if PG_VERSION_NUM >= 140000
+#include "utils/backend_status.h"
+#endif
 }
 
 #if PG_VERSION_NUM >= 180000
@@ -111,6 +114,29 @@ inline int run_plan_into(SPIPlanPtr plan, DestReceiver* receiver, uint64 limit) 
     return SPI_OK_SELECT;
 #endif
 }
+
+// --- what backends do
+
+#if PG_VERSION_NUM >= 160000
+inline const LocalPgBackendStatus* local_backend(int place) {
+    return pgstat_get_local_beentry_by_index(place);
+}
+#else
+inline const LocalPgBackendStatus* local_backend(int place) {
+    return pgstat_fetch_stat_local_beentry(place);
+}
+#endif
+
+#if PG_VERSION_NUM >= 190000
+inline constexpr auto kProgressCluster = PROGRESS_COMMAND_REPACK;
+#else
+inline constexpr auto kProgressCluster = PROGRESS_COMMAND_CLUSTER;
+#endif
+#if PG_VERSION_NUM >= 140000
+inline constexpr auto kProgressCopy = PROGRESS_COMMAND_COPY;
+#else
+inline constexpr auto kProgressCopy = PROGRESS_COMMAND_INVALID;
+#endif
 
 // --- types
 
