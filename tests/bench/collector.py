@@ -178,6 +178,14 @@ class Watched:
         wait_until(self.whole, 40, "the rest of the cycle is stored")
         self.quiet()
 
+    def wait_known(self) -> None:
+        """Until no database needs a visit for its counters (15 and later); a cycle gets to know about
+        twenty. Cycles come by themselves meanwhile."""
+        if self.session.info.server_version < 150000:
+            return
+        databases = _value(self.session, "SELECT count(*) FROM pg_database WHERE NOT datistemplate AND datallowconn")
+        wait_until(lambda: self.told()["collector.databases_by_pass"] >= databases, 240, "all databases are known")
+
     def whole(self) -> bool:
         """Whether all slices of the last cycle are stored."""
         return bool(
@@ -332,6 +340,7 @@ def _scheduled(watched: Watched, cycles: int) -> list[Cycle]:
     interval = watched.load.interval
     watched.server.set({"pganalytics.collect_interval": f"{interval}s"})
     measured: list[Cycle] = []
+    watched.wait_known()
     _next_push(watched, interval)
     for _ in range(cycles):
         watched.use_tables()
@@ -357,6 +366,7 @@ def _whole(watched: Watched, interval: int = 4) -> Cycle:
     """The largest of the cycles after the hub asked for everything whole: that in which tables,
     indexes and functions are read completely and sent so."""
     watched.server.set({"pganalytics.collect_interval": f"{interval}s"})
+    watched.wait_known()
     _next_push(watched, interval)
     measured: list[Cycle] = []
     for _ in range(4):
