@@ -1,0 +1,150 @@
+"""Very many connections that take their time, to a real hub: each ends when its limit says, and collectors beside them
+are served all the while."""
+
+import asyncio
+import os
+import pathlib
+import resource
+import ssl
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from harness import LONG, Hub, World, wait_until
+from harness.curl_collector import CurlCollector
+from harness.front import TOKEN
+from harness.raw_http import Talker, push
+from harness.waiting import stretch
+
+COUNT = 1000 if LONG else 250
+HEAD = b"GET /api/v1/health HTTP/1.1\r\nHost: localhost\r\n"
+BODY = (
+    b"POST /api/v1/collectors/register HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    b"X-Registration-Secret: " + TOKEN.encode() + b"\r\nContent-Length: 16000\r\n\r\n"
+)
+# What is sent at once, what every half second, whether within TLS, and seconds until the hub has had enough.
+KINDS: dict[str, tuple[bytes, bytes, bool, float]] = {
+    "says nothing": (b"", b"", False, 5),
+    "half a greeting of TLS": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", b"", False, 5),
+    "a byte of a greeting at a time": (b"\x16\x03\x01\x02\x00", b"\x01", False, 5),
+    "TLS and no request": (b"", b"", True, 5),
+    "half a head": (HEAD, b"", True, 5),
+    "a byte of a head at a time": (HEAD + b"X: ", b"x", True, 5),
+    "no body": (BODY, b"", True, 5),
+    "a body at half the rate": (BODY, b" " * 250, True, 15),
+}
+SLACK = 8.0  # of our own scheduling, and of a second round for those who came while the hub was full
+
+
+@pytest.fixture
+def many_files() -> Iterator[None]:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 8192), hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+async def slow(port: int, context: ssl.SSLContext, kind: str) -> tuple[str, float]:
+    """Seconds until the other side ends it."""
+    first, then, tls, _ = KINDS[kind]
+    began = time.monotonic()
+    try:
+        options = {"ssl": context, "server_hostname": "localhost", "ssl_handshake_timeout": 60} if tls else {}
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, **options)
+        writer.write(first)
+        while True:
+            try:
+                if not await asyncio.wait_for(reader.read(65536), 0.5):
+                    break
+            except (TimeoutError, asyncio.TimeoutError):
+                writer.write(then)
+        writer.transport.abort()
+    except OSError:
+        pass
+    return kind, time.monotonic() - began
+
+
+async def all_slow(port: int, context: ssl.SSLContext) -> list[tuple[str, float]]:
+    kinds = list(KINDS)
+    running = []
+    for number in range(COUNT):
+        running.append(asyncio.create_task(slow(port, context, kinds[number % len(kinds)])))
+        if number % 25 == 24:
+            await asyncio.sleep(0.1)  # a flood, not one burst that the kernel's queue would drop
+    return list(await asyncio.gather(*running))
+
+
+class Honest:
+    """Collectors that push, each within its rate, in a thread of their own."""
+
+    def __init__(self, collectors: list[CurlCollector]) -> None:
+        self.collectors, self.stopped = collectors, threading.Event()
+        self.took: list[float] = []
+        self.memory: list[int] = []  # of the front, meanwhile
+        self.wrong: list[int] = []
+        self.thread = threading.Thread(target=self._run, daemon=True)
+        self.thread.start()
+
+    def _run(self) -> None:
+        talkers = [Talker(one.hub, one) for one in self.collectors]
+        number = 0
+        while not self.stopped.wait(0.6 / len(talkers)):
+            one, talker = self.collectors[number % len(talkers)], talkers[number % len(talkers)]
+            body = b'{"collector_id":"%s","timestamp":"2026-01-01T00:00:%02dZ","metrics":[],"version":"%d"}'
+            body = body % (one.collector_id.encode(), number % 60, number)
+            began = time.monotonic()
+            status = talker.ask(push(one, body)).status
+            self.took.append(time.monotonic() - began)
+            self.memory.append(memory(one.hub))
+            if status != 200:
+                self.wrong.append(status)
+            number += 1
+        for talker in talkers:
+            talker.close()
+
+    def stop(self) -> list[float]:
+        self.stopped.set()
+        self.thread.join(60)
+        assert not self.wrong, self.wrong
+        return sorted(self.took)
+
+
+def descriptors(hub: Hub) -> int:
+    [front] = hub.programs()["serve"]
+    return len(os.listdir(f"/proc/{front}/fd"))
+
+
+def memory(hub: Hub) -> int:
+    [front] = hub.programs()["serve"]
+    lines = pathlib.Path(f"/proc/{front}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("RssAnon:")) // 1024
+
+
+@pytest.mark.time_limit(240)
+def test_slow_connections_end_and_others_are_served(module_hub: Hub, module_world: World, many_files: None) -> None:
+    hub = module_hub
+    collectors = [CurlCollector(hub, module_world.path(f"c{number}"), f"c{number}").enrol() for number in range(4)]
+    quiet = Honest(collectors)
+    wait_until(lambda: len(quiet.took) >= (150 if LONG else 15), 60, "pushes to compare with")
+    alone = quiet.stop()
+    before, files = memory(hub), descriptors(hub)
+    context = ssl.create_default_context(cafile=str(hub.ca_file))
+    honest = Honest(collectors)
+    ended: dict[str, list[float]] = {kind: [] for kind in KINDS}
+    # Both ports: the collectors' never gets as far as a request without a certificate.
+    for port in (hub.console_port, hub.collector_port):
+        for kind, took in asyncio.run(all_slow(port, context)):
+            ended[kind].append(took)
+    beside = honest.stop()
+    for kind, (_, _, _, limit) in KINDS.items():
+        assert len(ended[kind]) >= COUNT // 4
+        assert max(ended[kind]) <= (limit + SLACK) * stretch(), (kind, max(ended[kind]))
+    assert len(beside) >= 15 and beside[-1] < 5 * stretch(), beside[-5:]
+    # 64 KiB of each that there can be at once.
+    assert max(honest.memory) - before < 48, (before, max(honest.memory))
+    wait_until(lambda: descriptors(hub) <= files + 8, 20, "all of them are gone")
+    print("memory", before, max(honest.memory), "MiB;", {kind: round(max(took), 1) for kind, took in ended.items()})
+    for name, took in (("alone", alone), ("beside", beside)):
+        print(name, len(took), *(f"p{part} {took[len(took) * part // 100] * 1000:.1f} ms" for part in (50, 99)))
