@@ -20,7 +20,7 @@ import uuid
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from harness import World
+from harness import World, wait_until
 from harness.installation import CHECKOUT, Installation
 from harness.waiting import Deadline
 
@@ -349,10 +349,8 @@ class Played(Installation):
         program.run(buffered)
 
     def front(self, deadline: float = 20) -> Front:
-        try:
-            return self.fronts.get(timeout=deadline)
-        except queue.Empty:
-            raise AssertionError(f"no front within {deadline} s") from None
+        wait_until(lambda: not self.fronts.empty(), deadline, "a front")
+        return self.fronts.get()
 
     def answer_keys(self, program: Program) -> None:
         kind, payload = program.frames.get(timeout=20)

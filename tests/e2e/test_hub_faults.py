@@ -171,9 +171,10 @@ def test_extension_dropped_and_created_again(played_hub: PlayedHub, played: Play
         hub.server.execute("drop extension pganalytics")
     assert hub.front.store(push_of(hub, [database_row(1, "still")]))["outcome"] == STORED
     hub_id = hub.server.value("select hub_id from pganalytics.hub")
+    hub.enrol("just looked")  # and looks again in ten seconds only
     hub.server.execute("drop extension pganalytics cascade")
     assert hub.front.store(push_of(hub, [database_row(1, "nowhere")]))["outcome"] == BUSY
-    assert hub.front.ended.wait(15)
+    wait_until(hub.front.ended.is_set, 15, "the front ends")
     hub.server.execute("create extension pganalytics")
     hub.front = played.front().open()
     assert hub.server.value("select hub_id from pganalytics.hub") != hub_id
@@ -187,11 +188,12 @@ def test_extension_dropped_and_created_again(played_hub: PlayedHub, played: Play
 
 def test_created_again_between_two_looks(played_hub: PlayedHub, played: Played) -> None:
     hub = played_hub
+    hub.enrol("just looked")
     with hub.server.connect() as session:
         session.execute("begin; drop extension pganalytics cascade; create extension pganalytics; commit")
     assert hub.front.store(push_of(hub, [database_row(1, "of before")]))["outcome"] == REFUSED
     hub.server.reload()
-    assert hub.front.ended.wait(15)
+    wait_until(hub.front.ended.is_set, 15, "the front ends")
     hub.front = played.front().open()
     hub.collector = hub.enrol("db-1")
     assert hub.front.store(push_of(hub, [database_row(1, "new")]))["outcome"] == STORED

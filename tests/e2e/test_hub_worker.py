@@ -293,7 +293,7 @@ def test_front_that_breaks_the_protocol(
     hub = played_hub
     (worker,) = hub.server.workers()["pganalytics hub"]
     hub.front.connection.sendall(bytes_of(Push(hub.collector)))
-    assert hub.front.ended.wait(10)
+    wait_until(hub.front.ended.is_set, 10, "the front ends")
     hub.front = played.front(40).open()
     assert hub.front.collector()["certificates"]
     assert hub.front.store(push_of(hub, [database_row(5, "after")]))["outcome"] == STORED
@@ -320,7 +320,7 @@ def test_a_worker_out_of_memory_replaces_the_front(played_hub: PlayedHub, played
         hub.front.connection.sendall(frame(PUSH_BEGIN, push.begin()) + rows * 200)
     except OSError:
         pass
-    assert hub.front.ended.wait(15)
+    wait_until(hub.front.ended.is_set, 15, "the front ends")
     played.run([*limit, "--as=unlimited:"])
     hub.front = played.front(40).open()
     assert hub.front.store(push_of(hub, [database_row(5, "after")]))["outcome"] == STORED
@@ -625,7 +625,7 @@ def test_terminate(played_hub: PlayedHub, played: Played) -> None:
     hub = played_hub
     (pid,) = hub.server.workers()["pganalytics hub"]
     assert hub.server.value("select pg_terminate_backend(%s)", (pid,))
-    assert hub.front.ended.wait(10)
+    wait_until(hub.front.ended.is_set, 10, "the front ends")
     hub.front = played.front(20).open()
     assert hub.server.workers()["pganalytics hub"] != [pid]
     assert hub.front.store(push_of(hub, [database_row(5, "terminated")]))["outcome"] == STORED
@@ -634,7 +634,7 @@ def test_terminate(played_hub: PlayedHub, played: Played) -> None:
 def test_silent_front_is_replaced(played_hub: PlayedHub, played: Played) -> None:
     hub = played_hub
     hub.front.answer_heartbeats = False
-    assert hub.front.ended.wait(25)
+    wait_until(hub.front.ended.is_set, 25, "the front ends")
     hub.front = played.front(40).open()
     assert hub.front.store(push_of(hub, [database_row(5, "silent")]))["outcome"] == STORED
 
