@@ -541,6 +541,35 @@ AS 'MODULE_PATHNAME', 'pganalytics_create_token';
 COMMENT ON FUNCTION pganalytics_create_token(text, interval) IS
     'enrolment token for one server of this name, to be used once with pganalytics_register()';
 
+CREATE FUNCTION pganalytics_revoke(server text, reason text)
+RETURNS void
+LANGUAGE plpgsql STRICT VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    id uuid;
+    ended bigint;
+    withdrawn bigint;
+BEGIN
+    UPDATE pganalytics.collectors c SET enabled = false WHERE c.name = server
+    RETURNING c.collector_id INTO id;
+    IF id IS NULL THEN
+        RAISE EXCEPTION 'no server "%" is enrolled', server
+            USING ERRCODE = 'undefined_object', HINT = 'pganalytics_servers() lists them.';
+    END IF;
+    UPDATE pganalytics.certificates c SET ended_at = now()
+     WHERE c.collector_id = id AND (c.ended_at IS NULL OR c.ended_at > now());
+    GET DIAGNOSTICS ended = ROW_COUNT;
+    UPDATE pganalytics.tokens t SET expires_at = now() WHERE t.name = server AND t.expires_at > now();
+    GET DIAGNOSTICS withdrawn = ROW_COUNT;
+    INSERT INTO pganalytics.audit (event, collector_id, name, details)
+    VALUES ('revoked', id, server,
+            jsonb_build_object('reason', reason, 'by', session_user, 'certificates', ended, 'tokens', withdrawn));
+END
+$$;
+COMMENT ON FUNCTION pganalytics_revoke(text, text) IS
+    'shuts a server out of this hub: its certificates end, its tokens too; a new token lets it enrol again';
+
 -- A value of a user's own row as the type its definition says, null where it is none of these: what
 -- a collector sends can be anything, and a view must not fail on it. CASE within CASE, because AND
 -- keeps no order.
@@ -706,6 +735,7 @@ REVOKE ALL ON FUNCTION pganalytics.is_whole(uuid, uuid) FROM PUBLIC;
 REVOKE ALL ON FUNCTION pganalytics.table_rates(text, interval) FROM PUBLIC;
 REVOKE ALL ON FUNCTION pganalytics_servers() FROM PUBLIC;
 REVOKE ALL ON FUNCTION pganalytics_create_token(text, interval) FROM PUBLIC;
+REVOKE ALL ON FUNCTION pganalytics_revoke(text, text) FROM PUBLIC;
 
 GRANT USAGE ON SCHEMA pganalytics TO pg_monitor;
 GRANT SELECT ON pganalytics.hub, pganalytics.collectors, pganalytics.ledger, pganalytics.rowsets,

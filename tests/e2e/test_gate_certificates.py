@@ -7,8 +7,10 @@ import re
 import socket
 import ssl
 import subprocess
+import time
 import uuid
 
+import psycopg
 import pytest
 
 from harness import Hub, World, wait_until
@@ -16,6 +18,7 @@ from harness.bad_certificates import Maker, Shown, odd_leaves, wrong_chains, wro
 from harness.curl_collector import CurlCollector
 from harness.der import CLIENT, Draft
 from harness.pki import Pair
+from harness.raw_http import Talker, push
 
 REFUSAL = b'{"code":401,"message":"certificate or token not accepted"}'
 REFRESH = (
@@ -145,3 +148,39 @@ def test_whose_collector_is_disabled_is_out_in_time(bench: Bench, module_world: 
         hub.execute("update pganalytics.collectors set enabled = false where collector_id = %s", (me,))
         wait_until(lambda: kept() == b"401", 60, "an open connection is refused", every=0.5)
         assert bench.talk(shown).startswith(b"HTTP/1.1 401 ")
+
+
+def test_who_is_revoked_is_out_in_time(module_hub: Hub, module_world: World) -> None:
+    """With its certificate, its token, and whatever enrolment tokens there were; a new one lets it in again."""
+    hub = module_hub
+    folder = module_world.path("stolen")
+    stolen = CurlCollector(hub, folder, "stolen")
+    used = hub.create_token("stolen")
+    stolen.enrol(used)
+    body = b'{"collector_id":"%s","timestamp":"2026-01-01T00:00:00Z","metrics":[]}' % stolen.collector_id.encode()
+    kept = Talker(hub, stolen)
+    assert kept.ask(push(stolen, body)).status == 200
+    unused = hub.create_token("stolen")
+    hub.execute("create role warden login")
+    hub.execute("grant execute on function pganalytics_revoke to warden")
+    # It runs as who calls it: the right to call it is no right to write the hub's tables.
+    with hub.connect(user="warden") as session, pytest.raises(psycopg.errors.InsufficientPrivilege):
+        session.execute("select pganalytics_revoke('stolen', 'x')")
+    with pytest.raises(psycopg.errors.UndefinedObject, match="nobody"):
+        hub.execute("select pganalytics_revoke('nobody', 'x')")
+    began = time.monotonic()
+    hub.execute("select pganalytics_revoke('stolen', 'key lost')")
+    wait_until(lambda: kept.ask(push(stolen, body)).status == 401, 60, "an open connection is refused", every=0.5)
+    assert time.monotonic() - began < 60
+    assert Talker(hub, stolen).ask(push(stolen, body)).status == 401
+    assert stolen.refresh().status == 401
+    for token in (used, unused):
+        assert stolen.register(token).status == 401
+    (event,) = hub.rows("select * from pganalytics.audit where event = 'revoked' and name = 'stolen'")
+    assert event["details"] == {"reason": "key lost", "by": "postgres", "certificates": 1, "tokens": 2}
+    assert str(event["collector_id"]) == stolen.collector_id
+    # Its old key with a new token is another enrolment, and has another certificate.
+    old = stolen.cert.read_text()
+    stolen.enrol()
+    assert stolen.cert.read_text() != old
+    assert Talker(hub, stolen).ask(push(stolen, body)).status == 200
