@@ -2,6 +2,8 @@
 // visitors.
 #include "pganalytics/pg/statement_scan.hpp"
 
+#include <cmath>
+
 #include "pganalytics/core/row_format.hpp"
 #include "pganalytics/pg/set_function.hpp"
 
@@ -18,7 +20,7 @@ namespace {
 constexpr uint64_t kMostStatements = 5000;
 constexpr int kFirstVersion = 109;
 
-enum class From : uint8_t { kNothing, kValue, kNumeric, kDatabase, kRole };
+enum class From : uint8_t { kNothing, kValue, kToNanoseconds, kNumeric, kDatabase, kRole };
 
 struct Field {
     From from;
@@ -93,7 +95,8 @@ bool plan_field(const Column& column, TupleDesc columns, Field* field) {
     if (place < 0) return true;
     const Oid type = TupleDescAttr(columns, place)->atttypid;
     const bool numeric = type == NUMERICOID && column.type == ColumnType::kInt64;
-    *field = {numeric ? From::kNumeric : From::kValue, place};
+    const bool rounded = type == FLOAT8OID && column.name.starts_with("stddev_");
+    *field = {numeric ? From::kNumeric : rounded ? From::kToNanoseconds : From::kValue, place};
     return numeric || (type == type_of(column.type) && column.type != ColumnType::kText);
 }
 
@@ -146,6 +149,10 @@ bool read_field(Scan* scan, const Field& field, const TupleTableSlot* row, Datum
             return false;
         case From::kValue:
             *value = row->tts_values[field.place];
+            return !row->tts_isnull[field.place];
+        case From::kToNanoseconds:
+            *value =
+                Float8GetDatum(std::rint(DatumGetFloat8(row->tts_values[field.place]) * 1e6) / 1e6);
             return !row->tts_isnull[field.place];
         case From::kNumeric:
             if (row->tts_isnull[field.place]) return false;
