@@ -162,7 +162,8 @@ class Issuer:
 
     @classmethod
     def of(cls, pair: Pair) -> "Issuer":
-        pem = pair.cert.read_text()
+        end = "-----END CERTIFICATE-----\n"
+        pem = pair.cert.read_text().partition(end)[0] + end  # its CA may stand behind it
         fields = children(children(ssl.PEM_cert_to_DER_cert(pem))[0])
         shown = openssl("x509", "-in", pair.cert, "-noout", "-ext", "subjectKeyIdentifier").splitlines()[-1]
         return cls(Key(pair.key), fields[5], bytes.fromhex(shown.strip().replace(":", "")), pem)
