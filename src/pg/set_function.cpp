@@ -23,7 +23,7 @@ SetResult call_set_function(Oid function, std::span<const Datum> arguments) {
     std::memset(static_cast<void*>(&frame), 0, sizeof frame);
     const auto count = static_cast<short>(std::min<size_t>(arguments.size(), kMaxSetArguments));
     InitFunctionCallInfoData(frame.info, &call, count, InvalidOid, nullptr,
-                             reinterpret_cast<fmNodePtr>(&answer));
+                             reinterpret_cast<decltype(frame.info.resultinfo)>(&answer));
     for (short i = 0; i < count; ++i) frame.info.args[i].value = arguments[static_cast<size_t>(i)];
     FunctionCallInvoke(&frame.info);
     if (answer.returnMode != SFRM_Materialize) return {};
