@@ -16,7 +16,7 @@ using enum ColumnType;
 #define PGANALYTICS_GLOBAL(name, type) \
     "pg_catalog.current_setting('autovacuum_" name "')::pg_catalog." type
 
-#define PGANALYTICS_THRESHOLDS(tuples, newer_settings) \
+#define PGANALYTICS_THRESHOLDS(tuples, newer_settings, scores) \
     "FROM (SELECT " PGANALYTICS_GLOBAL("vacuum_threshold", "int4") " AS vacuum_threshold,\n"    \
     "             " PGANALYTICS_GLOBAL("vacuum_scale_factor", "float8") " AS vacuum_factor,\n"  \
     "             " PGANALYTICS_GLOBAL("vacuum_insert_threshold", "int4") " AS insert_threshold,\n" \
@@ -47,16 +47,24 @@ using enum ColumnType;
     "           " PGANALYTICS_OPTION("freeze_max_age") "freeze_age,\n"                          \
     "           " PGANALYTICS_OPTION("multixact_freeze_max_age") "mxid_age\n"                   \
     "    FROM pg_catalog.pg_options_to_table(COALESCE(c.reloptions, m.reloptions)) x) o) o\n"   \
+    scores                                                                                     \
     "WHERE c.relkind OPERATOR(pg_catalog.=) ANY ('{r,t,m}'::pg_catalog.\"char\"[])\n"           \
     "  AND c.relpersistence OPERATOR(pg_catalog.<>) 't'"
 
+#define PGANALYTICS_TUPLES "GREATEST(c.reltuples, 0::pg_catalog.float4)"
+#define PGANALYTICS_MAX                                \
+    PGANALYTICS_GLOBAL("vacuum_max_threshold", "int4") \
+    " AS vacuum_max,\n"                                \
+    "             "
+
 constexpr Source kSources[] = {
-    {PGANALYTICS_THRESHOLDS("c.reltuples", ""), until(13)},
-    {PGANALYTICS_THRESHOLDS("GREATEST(c.reltuples, 0::pg_catalog.float4)", ""), between(14, 17)},
-    {PGANALYTICS_THRESHOLDS("GREATEST(c.reltuples, 0::pg_catalog.float4)",
-                            PGANALYTICS_GLOBAL("vacuum_max_threshold", "int4") " AS vacuum_max,\n"
-                                                                               "             "),
-     since(18)},
+    {PGANALYTICS_THRESHOLDS("c.reltuples", "", ""), until(13)},
+    {PGANALYTICS_THRESHOLDS(PGANALYTICS_TUPLES, "", ""), between(14, 17)},
+    {PGANALYTICS_THRESHOLDS(PGANALYTICS_TUPLES, PGANALYTICS_MAX, ""), between(18, 18)},
+    {PGANALYTICS_THRESHOLDS(PGANALYTICS_TUPLES, PGANALYTICS_MAX,
+                            "LEFT JOIN pg_catalog.pg_stat_get_autovacuum_scores() v"
+                            " ON v.oid OPERATOR(pg_catalog.=) c.oid\n"),
+     since(19)},
 };
 
 // Four-byte floats throughout, as the server reckons.
@@ -72,6 +80,10 @@ constexpr Source kSources[] = {
 constexpr Column threshold(std::string_view name, std::string_view sql, std::string_view help,
                            Versions versions = kEver) {
     return gauge(name, kFloat64, "rows", sql, help, versions);
+}
+
+constexpr Column score(std::string_view name, std::string_view sql, std::string_view help) {
+    return gauge(name, kFloat64, "", sql, help, since(19));
 }
 
 constexpr std::string_view kVacuumHelp =
@@ -126,11 +138,25 @@ constexpr Column kAutovacuum[] = {
           "LEAST(o.mxid_age::pg_catalog.int8, g.mxid_age)",
           "age of relminmxid at which it is vacuumed in any case; less while the space for members "
           "of multixacts is scarce"),
+    score("score", "v.score", "how urgent the server finds it: the largest of its scores"),
+    score("xid_score", "v.xid_score", "urgency by the age of relfrozenxid"),
+    score("mxid_score", "v.mxid_score", "urgency by the age of relminmxid"),
+    score("vacuum_score", "v.vacuum_score", "urgency by dead rows"),
+    score("vacuum_insert_score", "v.vacuum_insert_score", "urgency by inserted rows"),
+    score("analyze_score", "v.analyze_score", "urgency of an analyze"),
+    gauge("do_vacuum", kBool, "", "v.do_vacuum", "whether the server would vacuum it now",
+          since(19)),
+    gauge("do_analyze", kBool, "", "v.do_analyze", "whether the server would analyze it now",
+          since(19)),
+    gauge("for_wraparound", kBool, "", "v.for_wraparound",
+          "whether that vacuum is one against wraparound", since(19)),
 };
 
 #undef PGANALYTICS_OPTION
 #undef PGANALYTICS_GLOBAL
 #undef PGANALYTICS_THRESHOLDS
+#undef PGANALYTICS_TUPLES
+#undef PGANALYTICS_MAX
 #undef PGANALYTICS_BASE
 #undef PGANALYTICS_FACTOR
 #undef PGANALYTICS_THRESHOLD

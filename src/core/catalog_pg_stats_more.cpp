@@ -29,6 +29,9 @@ constexpr Column kFunctions[] = {
                  "time in it and in the functions it called"),
     time_counter("self_time", "pg_catalog.pg_stat_get_function_self_time(p.oid)",
                  "time in it alone"),
+    moment("stats_reset", "pg_catalog.pg_stat_get_function_stat_reset_time(p.oid)",
+           "since when the counters count; before 19 see pg_stats.databases stats_reset",
+           since(19)),
 };
 
 // --- sequences
@@ -282,11 +285,26 @@ constexpr Column kOldest[] = {
         "multixact ids before it are replaced in it (32 bits)"),
 };
 
+// --- heavyweight locks
+
+constexpr Source kLockSources[] = {{"FROM pg_catalog.pg_stat_lock s", since(19)}};
+
+constexpr Column kLock[] = {
+    key("locktype", kText, "s.locktype", "kind of what is locked"),
+    counter("waits", "events", "s.waits", "waits for such a lock of deadlock_timeout and longer"),
+    time_counter("wait_time", "s.wait_time", "time of these waits"),
+    counter("fastpath_exceeded", "locks", "s.fastpath_exceeded",
+            "locks that found no place among the fast ones of their process"),
+    moment("stats_reset", "s.stats_reset", "since when the counters count"),
+};
+
 constexpr Rowset kRowsets[] = {
     {"pg_stats", "slru", Scope::kCluster, 0, kSlruSources, kSlru,
      "the server's caches of transaction states and the like (SLRU)"},
     {"pg_stats", "io", Scope::kCluster, 0, kIoSources, kIo,
      "I/O by kind of process, object and context (16 and later)"},
+    {"pg_stats", "lock", Scope::kCluster, 0, kLockSources, kLock,
+     "waits for locks, by what is locked (19 and later)"},
     {"pg_stats", "wraparound", Scope::kCluster, 0, kWraparoundSources, kWraparound,
      "how far transaction and multixact ids have aged, and the ages at which the server acts"},
     {"pg_stats", "functions", Scope::kDatabase, 60, kFunctionsSources, kFunctions,

@@ -2,6 +2,7 @@
 thresholds, wraparound, settings, extensions, roles, and pg_stat_statements at each version."""
 
 import struct
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -130,6 +131,60 @@ def test_slru_and_io(catalog: Catalog, server: Server, watcher: "psycopg.Connect
         assert set(one) == set(catalog.columns("pg_stats.io"))
         same(keyed[one["backend_type"], one["object"], one["context"]], one, list(one))
     assert any(row["extends"] is None for row in keyed.values())
+
+
+def test_waits_for_locks(catalog: Catalog, server: Server, watcher: "psycopg.Connection[Any]") -> None:
+    if catalog.major < 19:
+        assert catalog.rowsets["pg_stats.lock"]["sql"] == ""
+        return
+    server.execute("create table contended (x int)")
+    with server.connect(autocommit=False) as holder, server.connect() as waiter:
+        holder.execute("lock table contended in access exclusive mode")
+        waiter.execute("set deadlock_timeout = '20ms'; set lock_timeout = '200ms'")
+        with pytest.raises(psycopg.errors.LockNotAvailable):
+            waiter.execute("select from contended")
+        holder.rollback()
+        holder.execute("lock table contended in share mode")
+        waiter.execute("set lock_timeout = 0")
+        release = threading.Timer(0.3, holder.commit)
+        release.start()
+        waiter.execute("insert into contended values (1); select pg_stat_force_next_flush()")
+        release.join()
+
+    def settled() -> bool:
+        ours = catalog.keyed(watcher, "pg_stats.lock")
+        reference = rows_of(watcher, "select * from pg_stat_lock")
+        assert len(ours) == len(reference) > 5
+        for one in reference:
+            same(ours[one["locktype"]], one, list(one))
+        return ours["relation"]["waits"] >= 1 and ours["relation"]["wait_time"] >= 100
+
+    wait_until(settled, 20, "a wait is counted")
+
+
+def test_scores_of_autovacuum(catalog: Catalog, server: Server, watcher: "psycopg.Connection[Any]") -> None:
+    scores = "score xid_score mxid_score vacuum_score vacuum_insert_score analyze_score do_vacuum do_analyze for_wraparound"
+    columns = scores.split()
+    assert (set(columns) <= set(catalog.columns("pg_stats.autovacuum"))) == (catalog.major >= 19)
+    if catalog.major < 19:
+        return
+    server.execute("create table due (x int) with (autovacuum_enabled = off); insert into due select generate_series(1, 5000)")
+    server.execute("analyze due; delete from due where x % 2 = 0")
+
+    def settled() -> bool:
+        frozen(watcher, catalog.major)
+        try:
+            ours = {row["relid"]: row for row in catalog.read(watcher, "pg_stats.autovacuum")}
+            reference = rows_of(watcher, "select * from pg_stat_autovacuum_scores")
+        finally:
+            watcher.execute("rollback")
+        for one in reference:
+            if one["relid"] in ours:
+                same(ours[one["relid"]], one, columns)
+        (due,) = [row for row in ours.values() if row["relname"] == "due"]
+        return bool(due["vacuum_score"] > 1 and due["score"] >= due["vacuum_score"])
+
+    wait_until(settled, 20, "its dead rows are counted")
 
 
 def float4(value: float) -> float:

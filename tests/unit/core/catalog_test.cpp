@@ -84,6 +84,7 @@ TEST(Catalog, HasTheRowsetsOfTheDesign) {
                                             "pg_stats.functions",
                                             "pg_stats.indexes",
                                             "pg_stats.io",
+                                            "pg_stats.lock",
                                             "pg_stats.multixact_members",
                                             "pg_stats.oldest_relations",
                                             "pg_stats.relations",
@@ -264,7 +265,8 @@ TEST(Catalog, KeysComeFirst) {
 int first_major(const Rowset& rowset) {
     static const std::map<std::string, int> later = {{"pg_activity.progress_copy", 14},
                                                      {"pg_replication.recovery_prefetch", 15},
-                                                     {"pg_stats.io", 16}};
+                                                     {"pg_stats.io", 16},
+                                                     {"pg_stats.lock", 19}};
     const auto found = later.find(full_name(rowset));
     return found == later.end() ? kOldest : found->second;
 }
