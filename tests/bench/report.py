@@ -76,6 +76,7 @@ class Report:
                 f"{c.bytes_gzip / KB:,.1f}",
             ]
             for name, c in kinds.items()
+            if c
         ]
         self.table(
             ["CPU ms of a cycle", "worker", "visitors", "(status())", "program", "all", "wall ms"]
