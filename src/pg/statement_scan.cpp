@@ -192,9 +192,11 @@ bool scan_statements(const FoundExtension& found, std::span<const Column* const>
     const Datum without_texts[] = {BoolGetDatum(false)};
     const SetResult result = call_set_function(found.function, without_texts);
     auto* scan = static_cast<Scan*>(palloc0(sizeof(Scan)));
-    if (result.rows == nullptr || result.columns == nullptr ||
-        !plan_scan(columns, result.columns, scan))
+    if (result.rows == nullptr) return false;
+    if (result.columns == nullptr || !plan_scan(columns, result.columns, scan)) {
+        tuplestore_end(result.rows);
         return false;
+    }
     TupleDesc const description = describe(columns);
     receiver->rStartup(receiver, CMD_SELECT, description);
     TupleTableSlot* const row = MakeSingleTupleTableSlot(result.columns, &TTSOpsMinimalTuple);

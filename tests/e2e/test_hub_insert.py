@@ -208,6 +208,20 @@ def test_more_rows_than_are_kept_together(played_hub: PlayedHub) -> None:
     check_indexes(hub)
 
 
+def test_long_rows_are_stored_a_few_at_a_time(played_hub: PlayedHub) -> None:
+    hub = played_hub
+    push = Push(hub.collector)
+    number = hub.front.number_of("datid", "datfrozenxid")
+    for part in range(21):  # four times what is kept together, and a rest
+        rows = [database_row(part, f"long {part} {row} " + "l" * 100_000) for row in range(2)]
+        hub.front.add_rows(push, number, rows, time.time())
+    assert hub.front.store(push)["outcome"] == STORED
+    assert hub.server.query(
+        "select count(*), count(distinct datname), min(length(datname)) from pganalytics.pg_stats_databases where datname like 'long %'"
+    ) == [(42, 42, 100_009)]
+    check_indexes(hub)
+
+
 def test_a_table_that_somebody_changed(played_hub: PlayedHub) -> None:
     """What the hub does not make is stored as COPY stores it."""
     hub = played_hub
