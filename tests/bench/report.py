@@ -135,7 +135,7 @@ class Report:
         )
         rows = [
             self._pushes("20,000 rows of tables", figures.large),
-            self._pushes("all rowsets x 20 rows", figures.small),
+            self._pushes("15 rowsets x 20 rows", figures.small),
             self._pushes(f"{figures.enrolled} collectors, 10 s", figures.fleet),
         ]
         self.table(
