@@ -1,5 +1,5 @@
 // The program `pganalytics`: finds the sub-command, hands over. The server starts ship, serve and
-// keys; people run register, version and help.
+// keys; people run register, catalog, ledger, version and help.
 #include <cstdio>
 #include <span>
 #include <string>
@@ -10,6 +10,7 @@
 #include "pganalytics/keys/keys_main.hpp"
 #include "pganalytics/program/catalog_tool.hpp"
 #include "pganalytics/serve/serve_main.hpp"
+#include "pganalytics/ship/ledger_main.hpp"
 #include "pganalytics/ship/register_main.hpp"
 #include "pganalytics/ship/ship_main.hpp"
 
@@ -38,6 +39,7 @@ constexpr Command kCommands[] = {
     {"keys", keys::keys_main, ""},
     {"register", ship::register_main, "enrol a server with a hub (register --help)"},
     {"catalog", catalog_main, "print what is collected (catalog --help)"},
+    {"ledger", ship::ledger_main, "check that nothing was lost or stored twice (ledger --help)"},
     {"serve", serve::serve_main, ""},
     {"version", print_version, "print the version"},
     {"help", print_help, "print this text"},

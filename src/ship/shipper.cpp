@@ -72,7 +72,7 @@ int Shipper::run() {
         answer_waiters();
         answers_.pump();
     }
-    queue_.keep_all();
+    if (queue_.keep_all() && journal_) journal(journal_->end(incarnation_));
     return exit_status_;
 }
 
@@ -203,6 +203,7 @@ Status Shipper::take_settings(const ShipSettings& settings) {
 void Shipper::set_up_state_directory() {
     state_lock_.reset();
     state_problem_.reset();
+    journal_.reset();
     const std::string& path = settings_->state_directory;
     if (Status made = host::make_state_directory(path, false); !made) {
         state_problem_ = made.error();
@@ -211,6 +212,7 @@ void Shipper::set_up_state_directory() {
     } else {
         state_lock_ = *std::move(lock);
         inherit_own_groups();
+        open_journal();
         if (Status kept = host::keep_last_words(path, "ship"); !kept)
             log(LogLevel::kWarning, "state directory", kept.error());
     }

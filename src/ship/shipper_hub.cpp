@@ -65,11 +65,27 @@ StatusSource Shipper::status_source() const {
             incarnation_, next_sequence_, now_};
 }
 
+void Shipper::open_journal() {
+    Result<std::optional<Journal>> opened = Journal::open(settings_->state_directory);
+    if (opened) {
+        journal_ = *std::move(opened);
+    } else {
+        log(LogLevel::kWarning, "journal", opened.error());
+    }
+}
+
+void Shipper::journal(const Status& written) {
+    if (!written) log(LogLevel::kWarning, "journal", written.error());
+}
+
 // The cycle that was read gets its collector_id and goes into the queue, as soon as there is one.
 void Shipper::send_held_cycle() {
     if (!held_ || !link_.identity()) return;
+    // Before this one is there: a kill costs one cycle, not the one before it, too.
+    queue_.begin_cycle();
     std::vector<Snapshot> snapshots = held_->finish(link_.identity()->collector_id, next_sequence_);
     held_.reset();
+    if (journal_) journal(journal_->produced(snapshots, incarnation_));
     const uint64_t request = std::exchange(held_request_, 0);
     for (Snapshot& snapshot : snapshots) {
         snapshot.request = request;

@@ -89,12 +89,15 @@ std::vector<Snapshot> SpoolQueue::set_collector(std::optional<Uuid> collector) {
     return dropped;
 }
 
+void SpoolQueue::begin_cycle() {
+    if (!spool_) return;
+    write_memory();
+    release_written();
+}
+
 std::vector<Snapshot> SpoolQueue::push(Snapshot snapshot) {
     std::vector<Snapshot> dropped;
-    if (spool_ && !memory_.empty() && memory_.back().snapshot.time != snapshot.time) {
-        write_memory();
-        release_written();
-    }
+    if (!memory_.empty() && memory_.back().snapshot.time != snapshot.time) begin_cycle();
     const size_t needed = snapshot.bytes();
     if (make_room(needed, dropped) < needed) {
         lose(LossReason::kNoRoom, snapshot);
@@ -202,7 +205,12 @@ void SpoolQueue::service(Moment now) {
     load();
 }
 
-void SpoolQueue::keep_all() { write_memory(); }
+bool SpoolQueue::keep_all() {
+    write_memory();
+    if (spool_) static_cast<void>(spool_->keep(now_.wall));
+    return std::all_of(memory_.begin(), memory_.end(),
+                       [](const Entry& entry) { return entry.number != 0; });
+}
 
 void SpoolQueue::load() {
     if (!spool_ || loaded_ || !collector_) return;

@@ -142,7 +142,7 @@ void Spool::remove_front() {
     }
 }
 
-void Spool::finish(uint64_t number) {
+void Spool::finish(uint64_t number, bool lost) {
     if (number < position_ || number >= next_number_) return;
     const auto segment = std::find_if(segments_.begin(), segments_.end(), [number](const auto& s) {
         return number >= s.first && number < s.end;
@@ -153,17 +153,22 @@ void Spool::finish(uint64_t number) {
         position_ = number + 1;
         cursor_ = front_->end;
         front_.reset();
-        note(RecordType::kPosition, position_);
+        // A position behind a loss is not told before the loss is.
+        if (!unsaved_) note(RecordType::kPosition, position_);
         return;
     }
-    if (finished_.size() < kMostFinished && finished_.insert(number).second)
+    if (finished_.size() >= kMostFinished || !finished_.insert(number).second) return;
+    if (lost) {
+        lost_unsaved_.push_back(number);
+    } else {
         note(RecordType::kFinished, number);
+    }
 }
 
 void Spool::lose(uint64_t number, LossReason reason, const Losses& losses, int64_t now) {
     losses_.add(reason, losses, now);
     unsaved_ = true;
-    if (number != 0) finish(number);
+    if (number != 0) finish(number, true);
 }
 
 void Spool::set_aside(uint64_t number, const Snapshot& snapshot, std::string_view reason,

@@ -117,7 +117,7 @@ Status Spool::new_segment(int64_t now) {
     if (segments_.empty()) cursor_ = segment.begin;
     segments_.push_back(std::move(segment));
     writing_ = true;
-    unsaved_ = false;
+    saved();
     remove_empty_before_last();
     return {};
 }
@@ -147,8 +147,14 @@ Status Spool::save(int64_t now) {
         return new_segment(now);
     }
     segment.bytes = segment.on_disk;
-    unsaved_ = false;
+    saved();
     return {};
+}
+
+void Spool::saved() {
+    unsaved_ = false;
+    for (const uint64_t number : std::exchange(lost_unsaved_, {}))
+        if (number >= position_) note(RecordType::kFinished, number);
 }
 
 // Not synced: after a power cut what it says is not known, and something comes once more.
@@ -258,7 +264,7 @@ void Spool::remove_file(File file) {
 Status Spool::tick(int64_t now) {
     for (File& file : std::exchange(garbage_, {})) remove_file(std::move(file));
     if (Status room = make_room(0, reserve() / 4, now); !room) return room;
-    return unsaved_ ? save(now) : Status();
+    return keep(now);
 }
 
 }  // namespace pganalytics::ship

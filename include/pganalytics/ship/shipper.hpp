@@ -26,6 +26,7 @@
 #include "pganalytics/ship/cycle.hpp"
 #include "pganalytics/ship/host_reader.hpp"
 #include "pganalytics/ship/hub_link.hpp"
+#include "pganalytics/ship/journal.hpp"
 #include "pganalytics/ship/own_rowsets.hpp"
 #include "pganalytics/ship/push_waiters.hpp"
 #include "pganalytics/ship/spool_queue.hpp"
@@ -49,6 +50,8 @@ class Shipper {
     void take_request(const Request& request);
     void take_register(const Request& request);
     void set_up_state_directory();
+    void open_journal();
+    void journal(const Status& written);
     void inherit_own_groups();
     void keep_own_groups();
 
@@ -90,6 +93,7 @@ class Shipper {
     std::optional<RowsetShapes> shapes_;
     std::optional<host::FileLock> state_lock_;
     std::optional<Error> state_problem_;
+    std::optional<Journal> journal_;
 
     int64_t started_at_;  // wall clock
     SparseFilter filter_;

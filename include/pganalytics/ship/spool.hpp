@@ -81,14 +81,15 @@ class Spool {
     // The oldest that is not finished, whole and checked; the same again until it is finished.
     Result<std::optional<Stored>> next(int64_t now);
     // Delivered; of any that was not dropped.
-    void finish(uint64_t number);
+    void finish(uint64_t number) { finish(number, false); }
     // While it is on its way it is not counted as lost, should its segment be dropped: whoever
     // sends it counts it then (lose() without a number). 0: none.
     void set_in_flight(uint64_t number) { in_flight_ = number; }
     // False: its segment was dropped.
     bool holds(uint64_t number) const { return number >= position_; }
 
-    // Given up; `number` 0: it was never in here. Durable with the next thing that is written.
+    // Given up; `number` 0: it was never in here. Durable with the next thing that is written;
+    // until then it is there again after a crash, so that none goes without being declared.
     void lose(uint64_t number, LossReason reason, const Losses& losses, int64_t now);
     // Refused by the hub: kept in a file of its own, as far as there is room for such.
     void set_aside(uint64_t number, const Snapshot& snapshot, std::string_view reason, int64_t now);
@@ -96,6 +97,8 @@ class Spool {
     void set_limit(uint64_t bytes) { options_.limit = bytes; }
     // Now and then: gives back disk where others need it, makes durable what waits for that.
     Status tick(int64_t now);
+    // Only the latter.
+    Status keep(int64_t now) { return unsaved_ ? save(now) : Status(); }
 
     // Rowsets of this run in what was lost since the last call.
     std::vector<RowsetGroup> take_lost_groups();
@@ -150,11 +153,13 @@ class Spool {
     Status write_records(std::span<const Snapshot* const> snapshots);
     void abandon();
     Status save(int64_t now);
+    void saved();
     void note(RecordType type, uint64_t number);
     void remove_front();
     void remove_file(File file);
 
     // spool_read.cpp
+    void finish(uint64_t number, bool lost);
     bool leave_front(int64_t now);
     void pass_to(uint64_t number, int64_t now);
     void skip_damaged(const RecordHeader& header, const std::optional<SnapshotMeta>& meta,
@@ -185,7 +190,8 @@ class Spool {
     int read_failures_ = 0;
 
     LossBook losses_;
-    bool unsaved_ = false;  // position or losses that must not get lost
+    bool unsaved_ = false;                // position or losses that must not get lost
+    std::vector<uint64_t> lost_unsaved_;  // of finished_: to be noted once the losses are saved
     std::set<RowsetGroup> lost_groups_;
 };
 

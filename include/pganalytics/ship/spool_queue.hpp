@@ -43,12 +43,14 @@ class SpoolQueue final : public SnapshotQueue {
     // the spool it waits, and is given up once it would be another one's turn.
     std::vector<Snapshot> set_collector(std::optional<Uuid> collector);
 
+    // A new cycle's snapshots come: those of the one before have to last.
+    void begin_cycle();
     // Takes it in. What was dropped for it from memory comes back.
     std::vector<Snapshot> push(Snapshot snapshot);
     // After each push, and now and then: writes what has to last, looks after the spool.
     void service(Moment now);
-    // The program ends.
-    void keep_all();
+    // The program ends. False: something is in memory only, and lost.
+    bool keep_all();
 
     const Snapshot* front() const override;
     void pin_front(bool pinned) override;

@@ -179,6 +179,34 @@ TEST_F(SpoolTest, WhatTheHubRefusesIsSetAsideAndCounted) {
     EXPECT_LE(files.bytes(), 8192U);
 }
 
+// A kill leaves the files as they were written last: nothing is gone that is not declared there.
+TEST_F(SpoolTest, AKillTakesNoLossThatWasNotDeclared) {
+    auto spool = open();
+    for (uint64_t i = 1; i <= 6; ++i) EXPECT_TRUE(put(*spool, {i}));
+    const auto lose_front = [&] {
+        auto next = spool->next(kSpoolNow);
+        ASSERT_TRUE(next && *next);
+        Losses lost;
+        lost.count((*next)->snapshot);
+        spool->lose((*next)->number, LossReason::kStranger, lost, kSpoolNow);
+    };
+    lose_front();  // 1
+    spool->lose(4, LossReason::kRefused, {1, 0, 0, 0, 0}, kSpoolNow);
+    auto next = spool->next(kSpoolNow);
+    ASSERT_TRUE(next && *next);
+    spool->finish((*next)->number);  // 2 was delivered
+    {
+        SimulatedFiles killed = files;
+        Spool after(killed, small_options(random));
+        ASSERT_TRUE(after.open(kSpoolNow));
+        EXPECT_EQ(drain(after).size() + declared(after), 6U);
+    }
+    EXPECT_TRUE(spool->keep(kSpoolNow));
+    spool = open();
+    EXPECT_EQ(declared(*spool), 2U);
+    EXPECT_EQ(drain(*spool), Sequences({3, 5, 6}));
+}
+
 TEST_F(SpoolTest, ManyRunsThatSendNothing) {
     for (uint64_t run = 1; run <= 40; ++run) {
         auto spool = open(static_cast<uint8_t>(run));
