@@ -2,14 +2,16 @@
 
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import sys
 import time
+import uuid
 
 import pytest
 
-from harness import World, processes, wait_until
+from harness import World, ledger, processes, wait_until
 from harness.server import Server
 from harness.waiting import Deadline
 
@@ -62,6 +64,64 @@ def test_last_words_are_noticed(world: World) -> None:
     (server.state / "ship.last_words").write_text("died")
     assert server.close() == [f"{server.name}: ship.last_words: died"]
     (server.state / "ship.last_words").unlink()
+
+
+def test_what_is_lost_or_stored_twice_is_noticed(world: World) -> None:
+    hub = world.hub()
+    server = world.server("watched", {"pganalytics.collect_interval": "1s"})
+    hub.enrol(server)
+    wait_until(lambda: hub.stored("pganalytics_collector", "watched"), 30, "a cycle at the hub")
+    pid = server.programs()["ship"][0]
+    os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: server.programs().get("ship", [pid]) != [pid], 20, "the program is started again")
+    runs = "select count(distinct incarnation) from pganalytics.ledger join pganalytics.collectors using (collector_id)"
+    wait_until(lambda: hub.value(f"{runs} where name = 'watched'") == 2, 30, "a cycle of the second run")
+    assert server.close() == hub.close() == []
+    ids = ledger.stored(hub)
+    assert ids and ledger.complaints([server, hub]) == []
+    report = ledger.check(server, ids)
+    assert "2 runs, 1 without an end" in report, report
+    assert re.search(r"^others +[1-9]", report, re.M), "the hub's own"
+    journal = (server.state / "journal").read_text()
+    line = [one for one in journal.splitlines() if one.startswith("produced")][-1]  # of the run that ended
+    last = line.split()[1]
+    assert f"doubled {last}" in ledger.check(server, ids + last + "\n")
+    lost = ledger.check(server, ids.replace(last + "\n", ""))
+    assert f"missing {last}" in lost and ledger.BALANCED not in lost
+    with open(server.state / "journal", "a", encoding="utf-8") as file:
+        file.write(line.replace(last, str(uuid.uuid4())) + "\n")
+    (complaint,) = ledger.complaints([server, hub])
+    assert "NOT in balance" in complaint and complaint.startswith("watched: ")
+    server.expect_no_ledger("it was added to above")
+    assert ledger.complaints([server, hub]) == []
+
+
+def test_the_ledger_takes_no_other_file_for_a_journal(world: World, tmp_path: pathlib.Path) -> None:
+    server = world.server(start=False)
+
+    def told(*arguments: object) -> tuple[int, str]:
+        done = server.program("ledger", *arguments, check=False, input="")
+        return done.returncode, done.stderr
+
+    ledger.make_journal(server)
+    journal = server.state / "journal"
+    assert told() == told("--state") and told()[0] == 2
+    assert told("--state", server.state)[0] == 0, "nothing was made yet"
+    assert told("--state", server.state, "--hub", journal)[0] == 0
+    assert told("--state", server.state, "--kills", "x")[0] == 2
+    journal.write_text("produced\n" * 9)
+    assert told("--state", server.state) == (2, f'pganalytics: error: "{journal}" is no journal: line 1\n')
+    assert told("--state", server.state, "--hub", journal)[0] == 2
+    journal.write_text("x" * 1_000_000)
+    assert "too long" in told("--state", server.state)[1]
+    journal.unlink()
+    assert told("--state", server.state)[0] == 2
+    os.mkfifo(journal)
+    assert "not a regular file" in told("--state", server.state)[1]
+    journal.unlink()
+    journal.symlink_to("/etc/passwd")
+    assert told("--state", server.state)[0] == 2
+    journal.unlink()
 
 
 def test_what_is_left_running_is_noticed_and_ended(world: World) -> None:

@@ -208,6 +208,7 @@ def test_standby_becomes_the_hub(world: World) -> None:
 @pytest.mark.time_limit(120)
 def test_databases_that_are_no_hub(world: World) -> None:
     hub = world.hub(settings={"pganalytics.hub_database": "nowhere"}, ready=False)
+    hub.expect_no_ledger("the database with all that is stored is dropped")
     hub.execute("create extension pganalytics")
     wait_state(hub, 'the hub worker could not connect to database "nowhere"')
     for encoding, name in (("LATIN1", "old one"), ("SQL_ASCII", "raw")):

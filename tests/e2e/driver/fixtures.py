@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import subprocess
 from collections.abc import Iterator
 
 import pytest
@@ -30,6 +31,8 @@ def scripted(tmp_path: pathlib.Path) -> Iterator[ScriptedHub]:
 @pytest.fixture
 def fresh_ship(tmp_path: pathlib.Path, program: pathlib.Path) -> Iterator[Ship]:
     """Enrolled with nobody."""
+    (tmp_path / "state").mkdir(mode=0o700)
+    (tmp_path / "state/journal").touch(mode=0o600)
     one = Ship(program, tmp_path / "state")
     yield one
     one.close()
@@ -38,7 +41,13 @@ def fresh_ship(tmp_path: pathlib.Path, program: pathlib.Path) -> Iterator[Ship]:
 
 
 @pytest.fixture
-def ship(fresh_ship: Ship, scripted: ScriptedHub) -> Ship:
-    """Enrolled with the scripted hub."""
+def ship(fresh_ship: Ship, scripted: ScriptedHub, program: pathlib.Path) -> Iterator[Ship]:
+    """Enrolled with the scripted hub; at the end its ledger is in balance (harness/ledger.py)."""
     fresh_ship.register(scripted.console_url, scripted.authority.token())
-    return fresh_ship
+    yield fresh_ship
+    fresh_ship.close()
+    done = subprocess.run(
+        [program, "ledger", "--state", fresh_ship.settings["state_directory"]],
+        input="".join(f"{one}\n" for one in scripted.stored), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr

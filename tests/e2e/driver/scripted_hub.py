@@ -59,6 +59,7 @@ class ScriptedHub:
         self.hub_id = str(uuid.uuid4())
         self.requests: list[Request] = []
         self.script: Script | None = None
+        self.stored: set[str] = set()  # snapshots it has acknowledged rightly
         self.token_seconds = 3600.0
         self.names: dict[str, str] = {}  # public key of a request -> collector_id
         self._lock = threading.Lock()
@@ -125,6 +126,13 @@ class ScriptedHub:
             return Answer(200, self.acknowledgement(request))
         return Answer(404, {"code": 404, "message": "not found"})
 
+    def _note_stored(self, request: Request, answer: Answer) -> None:
+        if request.path.endswith("/metrics/push") and answer.status == 200 and isinstance(answer.body, dict):
+            right = self.acknowledgement(request)
+            named = ("collector_id", "snapshot_id", "sequence", "digest")
+            if all(answer.body.get(name) == right[name] for name in named):
+                self.stored.add(right["snapshot_id"])
+
     # --- sockets
 
     def close(self) -> None:
@@ -155,6 +163,7 @@ class ScriptedHub:
                 while request := _read_request(file, collector):
                     self.requests.append(request)
                     answer = self._answer(request)
+                    self._note_stored(request, answer)
                     self._closed.wait(answer.stall)
                     if answer.close:
                         return

@@ -33,6 +33,7 @@ Server (server.py)
     .data .state .socket .port .bindir .settings
     .expect_crash()                              this test kills a backend on purpose
     .tolerate(pattern)                           lines the check at the end shall not mind
+    .expect_no_ledger(why)                       this test takes snapshots away (ledger.py)
 
 Hub (hub.py), a Server more
 
@@ -54,7 +55,9 @@ Deadlines, those of whole tests too, stretch on an overloaded machine, and only 
 LONG    PGANALYTICS_LONG is set: corpora in full (`make torture`), not the part that a commit has time for
 
 Never sleep in a test. At the end of a server's life its log must hold no crash, PANIC, failed
-assertion or barrier wait, the program must have left no last words, and no process may be left.
+assertion or barrier wait, the program must have left no last words, and no process may be left. Of a
+world with a hub every snapshot that a collector made is stored, spooled, declared lost or was in
+flight at a kill, and none is stored twice (ledger.py).
 """
 
 import os

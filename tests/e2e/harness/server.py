@@ -13,7 +13,7 @@ from typing import Any
 import psycopg
 import psycopg.rows
 
-from . import checks, processes
+from . import checks, ledger, processes
 from .installation import Installation
 from .waiting import stretch, wait_until
 
@@ -68,6 +68,7 @@ class Server:
         self._crash_expected = False
         self._tolerated: list[str] = []
         self._seen: set[processes.Process] = set()
+        self.no_ledger: str | None = None
 
     # --- life
 
@@ -81,6 +82,7 @@ class Server:
 
     def start(self, deadline: int = 60, env: dict[str, str] | None = None) -> "Server":
         self._write_settings()
+        ledger.make_journal(self)
         try:
             self.installation.run(
                 [self.bindir / "pg_ctl", "start", "-w", "-t", str(deadline), "-D", self.data]
@@ -293,6 +295,10 @@ class Server:
 
     def tolerate(self, pattern: str) -> None:
         self._tolerated.append(pattern)
+
+    def expect_no_ledger(self, why: str) -> None:
+        """What this test does takes snapshots from outside, so that their ledger can't be in balance."""
+        self.no_ledger = why
 
     def _note_processes(self) -> None:
         self._seen |= {one.process for one in processes.descendants(self.postmaster_pid())}

@@ -6,6 +6,7 @@ import shutil
 import tempfile
 from typing import Any
 
+from . import ledger
 from .hub import Hub
 from .installation import Installation
 from .server import Server, make_folder
@@ -77,6 +78,7 @@ class World:
         # Standbys first, so that no primary waits for them.
         for server in reversed(self.servers):
             complaints += server.close()
+        complaints += ledger.complaints(self.servers)
         if self.keep:
             print(f"kept: {self.folder}")
         else:
