@@ -14,6 +14,9 @@ constexpr int64_t kLongestWait = 300 * kSecond;
 constexpr int64_t kHold = 300 * kSecond;
 constexpr int64_t kTokenMargin = 60 * kSecond;
 constexpr int64_t kTokenJitter = 15 * kSecond;
+// One bad rowset is never behind more refusals than this without a push that is taken between them;
+// a hub that takes nothing at all shall not get everything in pieces.
+constexpr int kMostRefusedInARow = 12;
 
 constexpr char kEnrolAgain[] =
     "Enrol this server again: pganalytics_create_token() on the hub, then pganalytics_register() "
@@ -175,6 +178,8 @@ void Delivery::finish_push(const net::HttpsOutcome& outcome, Moment now) {
     switch (answer.verdict) {
         case Verdict::kDelivered:
             return acknowledged(outcome, answer, now);
+        case Verdict::kRefused:
+            return refused(outcome, answer, now);
         case Verdict::kSetAside:
         case Verdict::kConflict:
             return set_aside(outcome, answer, now);
@@ -208,6 +213,7 @@ void Delivery::acknowledged(const net::HttpsOutcome& outcome, const PushAnswer& 
     figures_.last_success = now.wall;
     events_.push_back(std::move(event));
     token_was_renewed_ = false;
+    refused_in_a_row_ = 0;
     backoff_.reset();
     wait_until_ = 0;
     pace(answer, now);
@@ -219,22 +225,35 @@ void Delivery::pace(const PushAnswer& answer, Moment now) {
     if (allowance_limit_ == 0) allowance_ = limit;
     allowance_limit_ = limit;
     allowance_rate_ = std::max(0.1, static_cast<double>(*answer.requests_per_second) * 3 / 4);
+    spend(now);
+}
+
+void Delivery::spend(Moment now) {
+    if (allowance_limit_ == 0) return;
     const auto passed = static_cast<double>(now.monotonic - allowance_at_) / kSecond;
     allowance_at_ = now.monotonic;
-    allowance_ = std::min(limit, allowance_ + passed * allowance_rate_) - 1;
+    allowance_ = std::min(allowance_limit_, allowance_ + passed * allowance_rate_) - 1;
     if (allowance_ < 0)
         wait_until_ = now.monotonic + static_cast<int64_t>(-allowance_ / allowance_rate_ * kSecond);
+}
+
+void Delivery::refused(const net::HttpsOutcome& outcome, const PushAnswer& answer, Moment now) {
+    std::optional<SnapshotHalves> halves;
+    if (++refused_in_a_row_ <= kMostRefusedInARow) halves = split_snapshot(*queue_.front());
+    if (!halves) return set_aside(outcome, answer, now);
+    DeliveryEvent event;
+    event.kind = DeliveryEvent::Kind::kSplit;
+    event.snapshot = queue_.pop_split(*std::move(halves));
+    event.error = make_error(sqlstate::kProtocolViolation, "hub refused the push: " + answer.reason,
+                             "It is sent again in halves, down to the rowset that is refused.",
+                             "Look into the log of the hub's server.");
+    tell_refusal(std::move(event), outcome, answer, now);
 }
 
 void Delivery::set_aside(const net::HttpsOutcome& outcome, const PushAnswer& answer, Moment now) {
     DeliveryEvent event;
     event.kind = DeliveryEvent::Kind::kSetAside;
     event.snapshot = queue_.pop_refused(answer.reason);
-    event.answer = answer;
-    event.status = outcome.response.status;
-    event.took = outcome.total_us;
-    event.bytes_gzip = event.snapshot.body.size();
-    event.snapshot.body = {};
     const bool conflict = answer.verdict == Verdict::kConflict;
     event.error = make_error(
         sqlstate::kProtocolViolation,
@@ -243,11 +262,22 @@ void Delivery::set_aside(const net::HttpsOutcome& outcome, const PushAnswer& ans
         "The push is set aside; the next cycle sends its rowsets in full.",
         conflict ? "Look for a second server that uses this one's state directory or a copy of it."
                  : "Look into the log of the hub's server.");
+    tell_refusal(std::move(event), outcome, answer, now);
+}
+
+void Delivery::tell_refusal(DeliveryEvent event, const net::HttpsOutcome& outcome,
+                            const PushAnswer& answer, Moment now) {
+    event.answer = answer;
+    event.status = outcome.response.status;
+    event.took = outcome.total_us;
+    event.bytes_gzip = event.snapshot.body.size();
+    event.snapshot.body = {};
     note_failure(event.error, event.status, now);
     events_.push_back(std::move(event));
     token_was_renewed_ = false;
     backoff_.reset();
     wait_until_ = 0;
+    spend(now);
 }
 
 void Delivery::failed(Error error, int status, std::optional<int64_t> retry_after, bool passing,

@@ -39,8 +39,9 @@ Verdict verdict_of(int status) {
     switch (status) {
         case 400:
         case 413:
-        case 415:
         case 422:
+            return Verdict::kRefused;
+        case 415:
             return Verdict::kSetAside;
         case 401:
             return Verdict::kRenewToken;

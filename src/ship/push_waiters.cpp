@@ -26,7 +26,7 @@ void PushWaiters::take(const DeliveryEvent& event) {
     }
     const auto found = waiting_.find(event.snapshot.request);
     if (found == waiting_.end()) return;
-    if (event.kind == DeliveryEvent::Kind::kSetAside)
+    if (event.kind != DeliveryEvent::Kind::kDelivered)
         return fail(event.snapshot.request, event.error);
     Waiting& waiting = found->second;
     RowBuilder& rows = waiting.rows;

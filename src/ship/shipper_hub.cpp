@@ -67,11 +67,12 @@ StatusSource Shipper::status_source() const {
 
 void Shipper::open_journal() {
     Result<std::optional<Journal>> opened = Journal::open(settings_->state_directory);
-    if (opened) {
-        journal_ = *std::move(opened);
-    } else {
-        log(LogLevel::kWarning, "journal", opened.error());
-    }
+    if (!opened) return log(LogLevel::kWarning, "journal", opened.error());
+    journal_ = *std::move(opened);
+    queue_.on_split([this](const Snapshot& whole, const SnapshotHalves& halves) {
+        if (!journal_) return;
+        journal(journal_->split(whole.snapshot_id, halves[0].snapshot_id, halves[1].snapshot_id));
+    });
 }
 
 void Shipper::journal(const Status& written) {
@@ -205,6 +206,7 @@ void Shipper::take_delivery_event(const DeliveryEvent& event) {
     log(conflict ? LogLevel::kError : LogLevel::kWarning, conflict ? "conflict" : "refused",
         event.error);
     if (event.status == 413) slice_bytes_ = std::max(slice_bytes_ / 2, kSmallestSliceBytes);
+    if (event.kind == Kind::kSplit) return;
     refusal_full_at_ = std::max(now_.monotonic, refusal_full_at_);
     for (const RowsetGroup group : event.snapshot.groups)
         schedule_.require(group, refusal_full_at_);

@@ -304,6 +304,25 @@ Snapshot SpoolQueue::pop_refused(std::string_view reason) {
     return taken;
 }
 
+// They are durable before it goes: after a kill it is split again, into the same.
+Snapshot SpoolQueue::pop_split(SnapshotHalves halves) {
+    if (on_split_) on_split_(*front(), halves);
+    const Snapshot* const both[] = {&halves[0], &halves[1]};
+    const bool written = spool_ && spool_->append(both, now_.wall);
+    if (spool_) forget_dropped();
+    uint64_t number = 0;
+    Snapshot whole = take_front(number);
+    if (!written) {
+        for (Snapshot& half : halves) {
+            memory_bytes_ += half.bytes();
+            memory_.push_back({std::move(half), 0, now_.monotonic});
+        }
+    }
+    if (spool_ && number != 0) spool_->finish(number);
+    after_pop();
+    return whole;
+}
+
 void SpoolQueue::after_pop() {
     if (!spool_) return;
     spool_->set_in_flight(0);

@@ -5,7 +5,8 @@
 //   idle --something queued, time come--> renewing the token, where it is not fresh --> pushing
 //   pushing --acknowledged--> idle
 //           --401, first time for this snapshot--> renewing the token --> pushing
-//           --400, 413, 415, 422, 409--> set aside (see the queue) --> idle
+//           --400, 413, 422--> its halves are queued in its place; one rowset alone is set aside
+//           --415, 409--> set aside (see the queue) --> idle
 //           --403--> waiting 5 min
 //           --429, 503 and the like with Retry-After--> waiting that long
 //           --anything else--> waiting (full jitter, 1 s to 300 s) --> idle
@@ -39,14 +40,14 @@ class Transport {
 };
 
 struct DeliveryEvent {
-    enum class Kind : uint8_t { kDelivered, kSetAside, kFailed };
+    enum class Kind : uint8_t { kDelivered, kSetAside, kSplit, kFailed };
     Kind kind = Kind::kFailed;
-    Snapshot snapshot;  // delivered or set aside; without its body
+    Snapshot snapshot;  // delivered, set aside or split; without its body
     PushAnswer answer;  // the same
     int status = 0;     // of the answer; 0: none came
     int64_t took = 0;   // microseconds of the request
     uint64_t bytes_gzip = 0;
-    Error error;            // set aside or failed
+    Error error;            // set aside, split or failed
     bool may_pass = false;  // failed because the hub is busy: worth waiting for
 };
 
@@ -98,11 +99,15 @@ class Delivery {
     void finish_token(const net::HttpsOutcome& outcome, Moment now);
     void finish_push(const net::HttpsOutcome& outcome, Moment now);
     void acknowledged(const net::HttpsOutcome& outcome, const PushAnswer& answer, Moment now);
+    void refused(const net::HttpsOutcome& outcome, const PushAnswer& answer, Moment now);
     void set_aside(const net::HttpsOutcome& outcome, const PushAnswer& answer, Moment now);
+    void tell_refusal(DeliveryEvent event, const net::HttpsOutcome& outcome,
+                      const PushAnswer& answer, Moment now);
     void failed(Error error, int status, std::optional<int64_t> retry_after, bool may_pass,
                 Moment now);
     void note_failure(const Error& error, int status, Moment now);
     void pace(const PushAnswer& answer, Moment now);
+    void spend(Moment now);
     void start_token();
     void start_push();
     void cancel();
@@ -126,6 +131,8 @@ class Delivery {
     double allowance_limit_ = 0;  // 0: no limit known
     double allowance_rate_ = 0;
     int64_t allowance_at_ = 0;
+
+    int refused_in_a_row_ = 0;
 
     Backoff backoff_;
     int64_t wait_until_ = 0;

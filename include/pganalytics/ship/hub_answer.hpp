@@ -16,7 +16,8 @@ enum class Verdict : uint8_t {
     kRetry,       // later, with back-off or as the hub asks
     kRenewToken,  // 401
     kHold,        // 403: five minutes
-    kSetAside,    // 400, 413, 415, 422: the same bytes will never be taken
+    kSetAside,    // 415: the same bytes will never be taken
+    kRefused,     // 400, 413, 422: nor these, but perhaps a part of them
     kConflict,    // 409: stored before with other content
 };
 

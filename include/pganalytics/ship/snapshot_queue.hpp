@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "pganalytics/ship/snapshot.hpp"
+#include "pganalytics/ship/snapshot_split.hpp"
 
 namespace pganalytics::ship {
 
@@ -18,6 +19,8 @@ class SnapshotQueue {
     // The hub has it, or refuses it for good.
     virtual Snapshot pop_delivered() = 0;
     virtual Snapshot pop_refused(std::string_view reason) = 0;
+    // The hub refuses it, but may take a half: these come in its place, behind all others.
+    virtual Snapshot pop_split(SnapshotHalves halves) = 0;
     // A try failed, or there is no hub: what is queued has to last.
     virtual void hub_is_away() = 0;
 };

@@ -10,6 +10,7 @@
 //     in memory and in the spool --delivered--> gone from both
 //                                --the next cycle is there, or memory is short--> in the spool
 //     in the spool --delivered, dropped or refused--> gone
+//     anywhere --refused, but of several rowsets--> its halves at the spool's end, then gone
 //
 // What is in memory goes first, so that figures are fresh while a backlog drains. Without a usable
 // spool there is memory only: oldest first, the oldest dropped when it is full.
@@ -22,6 +23,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "pganalytics/ship/moment.hpp"
@@ -43,6 +45,10 @@ class SpoolQueue final : public SnapshotQueue {
     // the spool it waits, and is given up once it would be another one's turn.
     std::vector<Snapshot> set_collector(std::optional<Uuid> collector);
 
+    // Hears of halves before they are queued.
+    void on_split(std::function<void(const Snapshot& whole, const SnapshotHalves& halves)> heard) {
+        on_split_ = std::move(heard);
+    }
     // A new cycle's snapshots come: those of the one before have to last.
     void begin_cycle();
     // Takes it in. What was dropped for it from memory comes back.
@@ -56,6 +62,7 @@ class SpoolQueue final : public SnapshotQueue {
     void pin_front(bool pinned) override;
     Snapshot pop_delivered() override;
     Snapshot pop_refused(std::string_view reason) override;
+    Snapshot pop_split(SnapshotHalves halves) override;
     void hub_is_away() override { away_ = true; }
 
     size_t snapshots() const;  // that wait
@@ -90,6 +97,7 @@ class SpoolQueue final : public SnapshotQueue {
 
     Uuid incarnation_;
     std::function<uint32_t()> random_;
+    std::function<void(const Snapshot& whole, const SnapshotHalves& halves)> on_split_;
     std::string directory_;
     std::unique_ptr<SpoolFiles> files_;
     std::unique_ptr<Spool> spool_;

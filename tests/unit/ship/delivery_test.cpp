@@ -6,6 +6,7 @@
 
 #include "pganalytics/core/hex.hpp"
 #include "pganalytics/ship/spool_queue.hpp"
+#include "split_fixture.hpp"
 
 namespace pganalytics::ship {
 namespace {
@@ -305,6 +306,75 @@ TEST_F(DeliveryTest, SetsAsideWhatTheHubWillNeverTake) {
     }
     EXPECT_EQ(queue.losses().total(LossReason::kRefused).snapshots, 5U);
     EXPECT_EQ(queue.losses().total(LossReason::kRefused).rows, 25U);
+}
+
+const std::vector<std::string> kRowsets = {
+    "pg_stats.tables", "pg_stats.indexes", "pg_stats.server", "sysstat.cpu",
+    "sysstat.load",    "sysstat.memory",   "pg_stats.wal",    "pg_stats.databases"};
+
+TEST_F(DeliveryTest, OneBadRowsetCostsTheOthersNothing) {
+    for (const int status : {400, 413, 422}) {
+        std::vector<std::pair<Uuid, SnapshotHalves>> heard;
+        queue.on_split([&](const Snapshot& whole, const SnapshotHalves& halves) {
+            heard.push_back({whole.snapshot_id, halves});
+        });
+        queue.push(snapshot_of_rowsets(kRowsets));
+        serve();
+        if (target() == "refresh-token") answer_token();
+        std::string stored;
+        size_t pushes = 0;
+        for (; queue.front() != nullptr && pushes < 50; ++pushes) {
+            const std::string json = json_of(*queue.front());
+            if (json.find("\"memory\"") != std::string::npos) {
+                answer(status, R"({"message":"no"})");
+            } else {
+                stored += json;
+                acknowledge();
+            }
+        }
+        for (const std::string& name : kRowsets) {
+            const std::string member = "\"" + name.substr(name.find('.') + 1) + "\":{";
+            EXPECT_EQ(stored.find(member) != std::string::npos, name != "sysstat.memory") << name;
+            EXPECT_EQ(stored.find(member), stored.rfind(member)) << "once";
+        }
+        EXPECT_EQ(pushes, 7U) << "whole, half, quarter, eighth, and what is beside each";
+        ASSERT_EQ(heard.size(), 3U);
+        EXPECT_TRUE(heard[1].first == heard[0].second[0].snapshot_id ||
+                    heard[1].first == heard[0].second[1].snapshot_id);
+        size_t split = 0;
+        size_t aside = 0;
+        for (const DeliveryEvent& event : events()) {
+            split += event.kind == DeliveryEvent::Kind::kSplit ? 1 : 0;
+            aside += event.kind == DeliveryEvent::Kind::kSetAside ? 1 : 0;
+        }
+        EXPECT_EQ(split, 3U);
+        EXPECT_EQ(aside, 1U);
+    }
+    EXPECT_EQ(queue.losses().total(LossReason::kRefused).snapshots, 3U);
+    EXPECT_EQ(queue.losses().total(LossReason::kRefused).rows, 6U);
+}
+
+TEST_F(DeliveryTest, AHubThatTakesNothingDoesNotGetEverythingInPieces) {
+    size_t pushes = 0;
+    for (int cycle = 0; cycle < 10; ++cycle) {
+        queue.push(snapshot_of_rowsets(kRowsets));
+        serve();
+        if (target() == "refresh-token") answer_token();
+        for (; queue.front() != nullptr && pushes < 100; ++pushes) answer(400);
+    }
+    EXPECT_LT(pushes, 40U);
+    EXPECT_EQ(queue.front(), nullptr);
+    EXPECT_EQ(queue.losses().total(LossReason::kRefused).rows, 160U) << "all is declared";
+}
+
+TEST_F(DeliveryTest, WhatIsRefusedForItsFormIsNotSplit) {
+    for (const int status : {415, 409}) {
+        queue.push(snapshot_of_rowsets(kRowsets));
+        serve();
+        if (target() == "refresh-token") answer_token();
+        answer(status);
+        EXPECT_EQ(queue.front(), nullptr);
+    }
 }
 
 TEST_F(DeliveryTest, EveryOtherStatusIsRetried) {

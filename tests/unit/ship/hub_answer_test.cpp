@@ -83,8 +83,8 @@ TEST(HubAnswer, NothingElseDoes) {
 TEST(HubAnswer, EachStatusHasItsVerdict) {
     for (int status = 100; status < 600; ++status) {
         Verdict expected = Verdict::kRetry;
-        if (status == 400 || status == 413 || status == 415 || status == 422)
-            expected = Verdict::kSetAside;
+        if (status == 400 || status == 413 || status == 422) expected = Verdict::kRefused;
+        if (status == 415) expected = Verdict::kSetAside;
         if (status == 401) expected = Verdict::kRenewToken;
         if (status == 403) expected = Verdict::kHold;
         if (status == 409) expected = Verdict::kConflict;

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include "split_fixture.hpp"
 #include "spool_fixture.hpp"
 
 namespace pganalytics::ship {
@@ -274,6 +275,58 @@ TEST_F(WithSpool, RefusedOnesAreSetAside) {
     EXPECT_EQ(queue->spool_figures()->aside_files, 2U);
     EXPECT_EQ(queue->losses().total(LossReason::kRefused).snapshots, 2U);
     EXPECT_EQ(queue->snapshots(), 0U);
+}
+
+TEST_F(WithSpool, TheCycleBeforeIsDurableWhenTheNextBegins) {
+    cycle({1});
+    EXPECT_EQ(queue->spool_figures()->snapshots, 0U);
+    queue->begin_cycle();
+    EXPECT_EQ(queue->spool_figures()->snapshots, 1U);
+    start();
+    EXPECT_EQ(deliver_all(), Sequences({1}));
+}
+
+TEST_F(WithSpool, HalvesAreThereAfterAKill) {
+    const Snapshot whole =
+        snapshot_of_rowsets({"pg_stats.tables", "sysstat.cpu", "sysstat.load", "pg_stats.wal"});
+    const SnapshotHalves halves = *split_snapshot(whole);
+    size_t heard = 0;
+    queue->on_split([&](const Snapshot& told, const SnapshotHalves& parts) {
+        ++heard;
+        EXPECT_EQ(told.snapshot_id, whole.snapshot_id);
+        EXPECT_EQ(parts[1].snapshot_id, halves[1].snapshot_id);
+        EXPECT_EQ(queue->spool_figures()->snapshots, 0U) << "before they are queued";
+    });
+    queue->push(whole);
+    queue->pin_front(true);
+    EXPECT_EQ(queue->pop_split(halves).snapshot_id, whole.snapshot_id);
+    EXPECT_EQ(heard, 1U);
+    EXPECT_EQ(queue->snapshots(), 2U);
+    start();
+    for (const Snapshot& half : halves) {
+        ASSERT_NE(queue->front(), nullptr);
+        EXPECT_EQ(queue->front()->snapshot_id, half.snapshot_id);
+        EXPECT_EQ(queue->front()->body, half.body);
+        queue->pin_front(true);
+        queue->pop_delivered();
+    }
+    EXPECT_EQ(queue->front(), nullptr);
+    EXPECT_TRUE(queue->losses().episodes().empty());
+}
+
+TEST_F(WithSpool, HalvesStayInMemoryWhereTheDiskFails) {
+    const Snapshot whole = snapshot_of_rowsets({"pg_stats.tables", "sysstat.cpu"});
+    queue->push(whole);
+    queue->pin_front(true);
+    files->fails = [](std::string_view call) { return call == "append"; };
+    queue->pop_split(*split_snapshot(whole));
+    files->fails = [](std::string_view) { return false; };
+    for (int i = 0; i < 2; ++i) {
+        ASSERT_NE(queue->front(), nullptr);
+        queue->pin_front(true);
+        queue->pop_delivered();
+    }
+    EXPECT_EQ(queue->front(), nullptr);
 }
 
 TEST_F(WithSpool, NeverShipsAnotherCollectors) {
