@@ -151,9 +151,12 @@ CREATE TABLE pganalytics.collectors (
     last_incarnation uuid,
     last_full_at timestamp with time zone,
     config_version bigint NOT NULL DEFAULT 0,
-    own boolean NOT NULL DEFAULT false
+    own boolean NOT NULL DEFAULT false,
+    alarm text,
+    alarm_at timestamp with time zone
 ) WITH (fillfactor = 50);
 COMMENT ON TABLE pganalytics.collectors IS 'enrolled servers';
+COMMENT ON COLUMN pganalytics.collectors.alarm IS 'why somebody should look at this server''s identity; ended by a new enrolment of its name';
 COMMENT ON COLUMN pganalytics.collectors.own IS 'the server the hub ran on enrolled itself';
 
 CREATE TABLE pganalytics.certificates (

@@ -31,7 +31,8 @@ Status fill(const KeysInit& question, int64_t now, KeysInitResult& result) {
     if (Status made = ensure_master_key(paths, question.may_create); !made) return made;
     const auto authority = load_authority(paths, now);
     if (!authority) return authority.error();
-    const auto expires_at = ensure_pair(paths, *authority, question.names, now);
+    const int64_t lifetime = question.lifetime_s > 0 ? question.lifetime_s : net::kLeafLifetime;
+    const auto expires_at = ensure_pair(paths, *authority, {question.names, lifetime, now});
     if (!expires_at) return expires_at.error();
     result.certificate_expires_at = *expires_at * kMicrosecondsPerSecond;
     result.ca_fingerprint = net::certificate_fingerprint(*authority->certificates.front());

@@ -68,8 +68,9 @@ Result<int64_t> check_given(const HubPaths& paths, const Authority& authority, i
 }
 
 Result<int64_t> issue(const HubPaths& paths, const Authority& authority, EVP_PKEY& key,
-                      const std::vector<std::string>& names, int64_t now) {
-    const auto certificate = net::issue_server_certificate(authority.issuer(), key, names, now);
+                      const PairOrder& order) {
+    const auto certificate = net::issue_server_certificate(authority.issuer(), key, order.names,
+                                                           order.now, order.lifetime);
     if (!certificate) return certificate.error();
     const auto pem = net::certificate_pem(**certificate);
     if (!pem) return pem.error();
@@ -96,18 +97,19 @@ Result<net::PrivateKey> own_key(const HubPaths& paths) {
 }  // namespace
 
 Result<int64_t> ensure_pair(const HubPaths& paths, const Authority& authority,
-                            const std::vector<std::string>& names, int64_t now) {
-    if (!paths.own_pair) return check_given(paths, authority, now);
+                            const PairOrder& order) {
+    if (!paths.own_pair) return check_given(paths, authority, order.now);
     const auto pair = load_pair(paths);
-    if (pair && check(*pair, authority, now)) {
+    if (pair && check(*pair, authority, order.now)) {
         const X509& certificate = *pair->chain.front();
-        if (now < net::certificate_renew_at(certificate) && has_names(certificate, names)) {
+        if (order.now < net::certificate_renew_at(certificate) &&
+            has_names(certificate, order.names)) {
             return net::certificate_not_after(certificate);
         }
     }
     const auto key = own_key(paths);
     if (!key) return key.error();
-    return issue(paths, authority, **key, names, now);
+    return issue(paths, authority, **key, order);
 }
 
 }  // namespace pganalytics::keys

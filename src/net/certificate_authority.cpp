@@ -99,9 +99,10 @@ struct Leaf {
 };
 
 Result<Certificate> issue_leaf(const Issuer& issuer, EVP_PKEY& public_key, const Leaf& leaf) {
-    const int64_t begin =
-        std::max(leaf.now - kBackdate, certificate_not_before(issuer.certificate));
     const int64_t life = std::clamp<int64_t>(leaf.lifetime, 1, kMaxLeafLifetime);
+    // A tenth at most, or a short life would be due for renewal when it begins.
+    const int64_t begin = std::max(leaf.now - std::min(kBackdate, life / 10),
+                                   certificate_not_before(issuer.certificate));
     const int64_t end = std::min(leaf.now + life, certificate_not_after(issuer.certificate));
     if (end <= leaf.now) {
         return make_error(sqlstate::kObjectNotReady, "the hub's CA certificate has expired", {},

@@ -31,7 +31,7 @@ Statement upsert_collector = {
     " ON CONFLICT (name) DO UPDATE SET"
     "   hostname = excluded.hostname, version = excluded.version,"
     "   enrolled_at = excluded.enrolled_at, generation = c.generation + 1, enabled = true,"
-    "   own = excluded.own, last_full_at = NULL"
+    "   own = excluded.own, last_full_at = NULL, alarm = NULL, alarm_at = NULL"
     " RETURNING collector_id, generation"};
 
 Statement insert_certificate = {
@@ -144,19 +144,7 @@ void store_collector(const Register& request, const Uuid& collector_id, TokenAns
 
 void store_certificate(const Register& request, const KeysSignResult& certificate,
                        const TokenAnswer& answer) {
-    Arguments arguments;
-    arguments.bytes(certificate.fingerprint);
-    arguments.uuid(answer.collector_id);
-    arguments.integer4(static_cast<int32_t>(answer.generation));
-    arguments.text(certificate.serial);
-    arguments.bytes(request.public_key);
-    arguments.text(certificate.certificate);
-    arguments.time(certificate.not_before);
-    arguments.time(certificate.not_after);
-    run_statement(insert_certificate, arguments);
-    Arguments collector;
-    collector.uuid(answer.collector_id);
-    run_statement(end_unused, collector);
+    add_certificate(answer.collector_id, answer.generation, request.public_key, certificate);
     Arguments token;
     token.bytes(request.token_digest);
     token.uuid(answer.collector_id);
@@ -165,6 +153,23 @@ void store_certificate(const Register& request, const KeysSignResult& certificat
 }
 
 }  // namespace
+
+void add_certificate(const Uuid& collector_id, uint32_t generation, std::string_view public_key,
+                     const KeysSignResult& certificate) {
+    Arguments arguments;
+    arguments.bytes(certificate.fingerprint);
+    arguments.uuid(collector_id);
+    arguments.integer4(static_cast<int32_t>(generation));
+    arguments.text(certificate.serial);
+    arguments.bytes(public_key);
+    arguments.text(certificate.certificate);
+    arguments.time(certificate.not_before);
+    arguments.time(certificate.not_after);
+    run_statement(insert_certificate, arguments);
+    Arguments collector;
+    collector.uuid(collector_id);
+    run_statement(end_unused, collector);
+}
 
 bool check_token(const Register& request, TokenAnswer& answer, FlatError& error) noexcept {
     return run_in_hub(

@@ -31,6 +31,15 @@ Statement read_collectors = {
     "        AND k.not_after > pg_catalog.now()"
     " ORDER BY c.collector_id, k.generation, k.issued_at"};
 
+Statement read_alarms = {
+    "SELECT pg_catalog.count(*) OVER (), name || ': ' || alarm FROM pganalytics.collectors"
+    " WHERE alarm IS NOT NULL AND enabled ORDER BY alarm_at DESC, name LIMIT 1"};
+
+Statement set_alarm = {
+    "UPDATE pganalytics.collectors SET alarm = $2, alarm_at = pg_catalog.now()"
+    " WHERE collector_id = $1 AND (alarm IS DISTINCT FROM $2"
+    "       OR alarm_at < pg_catalog.now() - INTERVAL '1 hour')"};
+
 Statement use_certificate = {
     "UPDATE pganalytics.certificates SET first_used_at = pg_catalog.now()"
     " WHERE fingerprint = $1 AND collector_id = $2 AND first_used_at IS NULL"
@@ -125,7 +134,7 @@ bool store_ca(const Sha256& fingerprint, bool& changed, FlatError& error) noexce
         error);
 }
 
-bool load_collectors(std::vector<CollectorState>& collectors, Oid& extension,
+bool load_collectors(std::vector<CollectorState>& collectors, HubAlarms& alarms, Oid& extension,
                      FlatError& error) noexcept {
     collectors.clear();
     return run_in_hub(
@@ -134,6 +143,10 @@ bool load_collectors(std::vector<CollectorState>& collectors, Oid& extension,
             extension = place.extension;
             const uint64_t rows = run_statement(read_collectors);
             for (uint64_t row = 0; row < rows; ++row) add_collector_row(collectors, row);
+            const uint64_t alarmed = run_statement(read_alarms);
+            alarms.count = alarmed == 0 ? 0 : static_cast<uint64_t>(field_integer(0, 0));
+            const std::string_view newest = alarmed == 0 ? std::string_view() : field_text(0, 1);
+            assign(alarms.newest, newest);
         },
         error);
 }
@@ -154,6 +167,13 @@ bool mark_certificate_used(const CertificateUsed& used, FlatError& error) noexce
             run_statement(end_older, older);
         },
         error);
+}
+
+bool raise_alarm(const Uuid& collector_id, const char* why) {
+    Arguments arguments;
+    arguments.uuid(collector_id);
+    arguments.text(why);
+    return run_statement(set_alarm, arguments) == 1;
 }
 
 void write_audit(const AuditEvent& event) {

@@ -51,6 +51,7 @@ ServeSettings serve_settings(const HubNames& names, const KeysInitResult& files,
     out.issue_keys = now.hub_issue_keys;
     out.server_version = PG_VERSION;
     out.state_directory = state_directory();
+    out.certificate_end = files.certificate_expires_at;
     return out;
 }
 
@@ -162,6 +163,13 @@ bool HubStages::take_frame(const Frame& frame) {
             more_to_do_ = true;  // a question to keys starts its program
             return true;
         }
+        case FrameType::kRenew: {
+            const auto request = decode<Renew>(frame.payload);
+            if (!request) return false;
+            if (const auto result = enrolment_.ask(*request)) answer(*result);
+            more_to_do_ = true;
+            return true;
+        }
         case FrameType::kCertificateUsed: {
             const auto used = decode<CertificateUsed>(frame.payload);
             if (used && used_.size() < kCertificatesUsed) used_.push_back(*used);
@@ -204,8 +212,8 @@ void HubStages::store_pushes() {
 }
 
 void HubStages::answer(const RegisterResult& result) {
-    // The front has to know the certificate before its owner does.
-    if (result.status == 200) refresh_collectors();
+    // The front has to know the certificate before its owner does; a conflict may be an alarm.
+    if (result.status == 200 || result.status == 409) refresh_collectors();
     front_.send(result);
 }
 
@@ -241,14 +249,16 @@ void HubStages::use_certificates() {
 void HubStages::refresh_collectors() {
     refresh_due_us_ = now_us_ + kRefreshEveryUs;
     std::vector<CollectorState> collectors;
+    HubAlarms alarms;
     Oid extension = InvalidOid;
     FlatError error;
-    if (load_collectors(collectors, extension, error)) {
+    if (load_collectors(collectors, alarms, extension, error)) {
         if (extension != identity_.extension) {
             copy_text(error.message, "the extension was created again");
             return leave(error);
         }
         identity_.has_collectors = !collectors.empty();
+        publish_alarms(alarms);
         return front_.set_collectors(collectors);
     }
     if (error.code == kNoExtension || error.code == kOtherExtensionVersion ||

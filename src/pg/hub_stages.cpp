@@ -14,8 +14,9 @@ namespace {
 constexpr int64_t kSecond = 1000000;
 constexpr int64_t kLookEveryUs = 2 * kSecond;
 constexpr int64_t kLongestPauseUs = 60 * kSecond;
-// The hub's certificate is looked at this often; it lives for weeks.
+// The hub's certificate is looked at this often, a short-lived one more often.
 constexpr int64_t kFilesEveryUs = 6 * 3600 * kSecond;
+constexpr int64_t kLooksALife = 20;
 
 std::string own_hostname() {
     char name[256] = {};
@@ -124,9 +125,10 @@ void HubStages::ask_for_files() {
     question.files = files_of(settings());
     question.hub_id = identity_.hub_id;
     question.names = names_.certificate_names;
+    question.lifetime_s = settings().hub_certificate_life;
     question.may_create = !identity_.has_collectors;
     files_question_ = keys_.ask(question);
-    files_due_us_ = now_us_ + kFilesEveryUs;
+    files_due_us_ = now_us_ + std::min(kFilesEveryUs, question.lifetime_s * kSecond / kLooksALife);
     if (files_question_ == 0) due_us_ = now_us_ + kSecond;
 }
 
@@ -152,6 +154,8 @@ void HubStages::take_files(const HubKeys::Answer& answer) {
     tries_ = 0;
     files_ = *files;
     enrolment_.set_files(files_.files, files_.ca_certificate);
+    publish_certificate(files_.certificate_expires_at / kSecond,
+                        settings().hub_cert_file[0] == '\0');
     tell_due_ = true;
     if (stage_ == Stage::kFiles) {
         stage_ = Stage::kTables;

@@ -70,6 +70,22 @@ void publish_ready(const HubFacts& facts) {
     shared().console_port = facts.console_port;
 }
 
+void publish_alarms(const HubAlarms& alarms) {
+    const int size =
+        pg_encoding_mbcliplen(PG_UTF8, alarms.newest.data(), static_cast<int>(alarms.newest.size()),
+                              sizeof(HubShared::newest_alarm) - 1);
+    const std::string_view newest(alarms.newest.data(), static_cast<size_t>(size));
+    const SpinLock lock(shared().mutex);
+    shared().alarms = alarms.count;
+    copy_text(shared().newest_alarm, newest);
+}
+
+void publish_certificate(int64_t end, bool own) {
+    const SpinLock lock(shared().mutex);
+    shared().certificate_end = end;
+    shared().own_certificate = own;
+}
+
 void publish_busy(std::string_view reason) {
     const TimestampTz now = GetCurrentTimestamp();
     // Cut where a character begins.

@@ -34,6 +34,18 @@ void put_state(ResultRows* result, const HubShared& hub) {
     put_status(result, kHub, "state", state, nullptr, note);
 }
 
+void put_certificate(ResultRows* result, const HubShared& hub) {
+    if (hub.certificate_end == 0) return;
+    const TimestampTz end = time_t_to_timestamptz(static_cast<pg_time_t>(hub.certificate_end));
+    const bool over = end < GetCurrentTimestamp();
+    const char* note = hub.own_certificate
+                           ? "The hub renews it by itself."
+                           : "Yours (pganalytics.hub_cert_file): replace the files in time; they "
+                             "are read within a minute.";
+    if (over) note = "It has expired; collectors do not talk to this hub.";
+    put_status_time(result, kHub, "certificate_expires_at", end, note);
+}
+
 }  // namespace
 
 void put_hub_status(ResultRows* result) {
@@ -42,6 +54,11 @@ void put_hub_status(ResultRows* result) {
     put_state(result, hub);
     put_status(result, kHub, "hub_id", text_or_null(hub.hub_id));
     put_status(result, kHub, "url", text_or_null(hub.hub_url));
+    put_certificate(result, hub);
+    put_status_number(
+        result, kHub, "alarms", hub.alarms, "servers",
+        hub.alarms > 0 ? psprintf("%s. See table pganalytics.audit of the hub.", hub.newest_alarm)
+                       : nullptr);
     put_status_number(result, kHub, "snapshots_stored", hub.snapshots_stored, "snapshots");
     put_status_number(result, kHub, "snapshots_duplicate", hub.snapshots_duplicate, "snapshots");
     put_status_number(result, kHub, "snapshots_refused", hub.snapshots_refused, "snapshots");

@@ -17,12 +17,14 @@ size_t push_body(const FrontState& state) {
     return static_cast<size_t>(std::max<int64_t>(state.settings.max_body, 0));
 }
 
-constexpr std::array<Route, 4> kRoutes = {{
+constexpr std::array<Route, 5> kRoutes = {{
     {"GET", "/api/v1/health", Listener::kConsole, false, no_body, check_health, handle_health},
     {"POST", "/api/v1/collectors/register", Listener::kConsole, true, small_body, check_register,
      handle_register},
     {"POST", "/api/v1/collectors/refresh-token", Listener::kCollectors, false, small_body,
      check_refresh_token, handle_refresh_token},
+    {"POST", "/api/v1/collectors/renew-certificate", Listener::kCollectors, true, small_body,
+     check_renew, handle_renew},
     {"POST", "/api/v1/metrics/push", Listener::kCollectors, true, push_body, check_push,
      handle_push},
 }};

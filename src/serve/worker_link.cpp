@@ -152,6 +152,15 @@ void WorkerLink::take_result(PushResult result) {
 }
 
 Task<std::optional<RegisterResult>> WorkerLink::enrol(Register request) {
+    return ask_for_certificate(std::move(request));
+}
+
+Task<std::optional<RegisterResult>> WorkerLink::renew(Renew request) {
+    return ask_for_certificate(std::move(request));
+}
+
+template <class Message>
+Task<std::optional<RegisterResult>> WorkerLink::ask_for_certificate(Message request) {
     if (enrolments_.size() >= kRegistersWaiting) co_return std::nullopt;
     request.number = next_number();
     const auto waiting = std::make_shared<Enrolment>();

@@ -6,7 +6,10 @@
 
 #include <utility>
 
+#include "pganalytics/core/retry_after.hpp"
+#include "pganalytics/core/time_text.hpp"
 #include "pganalytics/host/files.hpp"
+#include "pganalytics/host/process.hpp"
 #include "pganalytics/net/certificate.hpp"
 #include "pganalytics/net/https_url.hpp"
 #include "pganalytics/net/private_key.hpp"
@@ -51,8 +54,22 @@ struct HubLink::HttpsTransport final : Transport {
     explicit HttpsTransport(net::HttpsClient made) : client(std::move(made)) {}
     uint64_t start(net::HttpsRequest request) override { return client.start(std::move(request)); }
     void cancel(uint64_t id) override { client.cancel(id); }
-    std::optional<net::HttpsOutcome> next_finished() override { return client.next_finished(); }
+    // The delivery's; what is not for it is kept here.
+    std::optional<net::HttpsOutcome> next_finished() override {
+        while (std::optional<net::HttpsOutcome> outcome = client.next_finished()) {
+            const int64_t now = host::now_us();
+            if (const auto hub_now = parse_http_date(outcome->response.date, now))
+                hub_ahead = *hub_now - now;
+            if (!renewal || outcome->id != *renewal) return outcome;
+            renewal.reset();
+            renewal_outcome = std::move(outcome);
+        }
+        return std::nullopt;
+    }
     net::HttpsClient client;
+    std::optional<uint64_t> renewal;  // its request, while under way
+    std::optional<net::HttpsOutcome> renewal_outcome;
+    std::optional<int64_t> hub_ahead;  // of our clock, by the last answer
 };
 
 HubLink::HubLink(SnapshotQueue& queue)
@@ -85,6 +102,11 @@ void HubLink::reload(Moment now) {
     self_enrolment_at_ = 0;
 }
 
+// The certificate is an operator's.
+bool HubLink::own_pair() const {
+    return !settings_.cert_file.empty() && !settings_.key_file.empty();
+}
+
 // What settings and state directory say together.
 Result<std::optional<Identity>> HubLink::effective_identity() const {
     std::optional<Identity> identity = memory_identity_;
@@ -93,10 +115,9 @@ Result<std::optional<Identity>> HubLink::effective_identity() const {
         if (!stored) return stored;
         identity = *std::move(stored);
     }
-    const bool own_pair = !settings_.cert_file.empty() && !settings_.key_file.empty();
-    if (!identity && !own_pair) return identity;
+    if (!identity && !own_pair()) return identity;
     if (!identity) identity.emplace();
-    if (own_pair) {
+    if (own_pair()) {
         Result<std::string> certificate = host::read_file(settings_.cert_file, net::kMaxPemBytes);
         if (!certificate) return certificate.error();
         Result<std::string> key = host::read_secret(settings_.key_file, net::kMaxPemBytes);
@@ -152,6 +173,9 @@ Status HubLink::use(std::optional<Identity> identity) {
     transport_ = transport.get();
     delivery_.disconnect();
     if (transport) delivery_.connect(std::move(transport), hub_url_);
+    renewal_.forget();
+    renewal_key_.clear();
+    if (identity_) renewal_.watch(*identity_, own_pair());
     return {};
 }
 
@@ -225,7 +249,74 @@ void HubLink::service(Moment now) {
     if (transport_ == nullptr) return;
     transport_->client.service();
     delivery_.service(now);
+    service_renewal(now);
 }
+
+void HubLink::service_renewal(Moment now) {
+    if (transport_->hub_ahead) renewal_.set_hub_ahead(*transport_->hub_ahead);
+    if (const auto outcome = std::exchange(transport_->renewal_outcome, std::nullopt))
+        finish_renewal(*outcome, now);
+    if (renewal_.is_due(now)) ask_for_renewal(now);
+    if (std::optional<Error> warning = renewal_.take_warning(now))
+        notes_.push_back({LogLevel::kWarning, *std::move(warning)});
+}
+
+// The same for the same certificate, also after a restart: the hub may have answered already.
+Result<std::string> HubLink::renewal_key() {
+    if (store_) return store_->renewal_key(identity_->certificate_pem);
+    if (!renewal_key_.empty()) return renewal_key_;
+    Result<std::string> key = new_key();
+    if (key) renewal_key_ = *key;
+    return key;
+}
+
+void HubLink::ask_for_renewal(Moment now) {
+    const Result<std::string> key = renewal_key();
+    Result<net::HttpsRequest> request =
+        key ? renewal_.ask(*identity_, hub_url_, *key) : Result<net::HttpsRequest>(key.error());
+    if (!request) return renewal_.failed(request.error(), now, net::random_fraction());
+    transport_->renewal = transport_->client.start(*std::move(request));
+}
+
+void HubLink::finish_renewal(const net::HttpsOutcome& outcome, Moment now) {
+    Result<Renewed> renewed = renewal_.finish(*identity_, outcome, now, net::random_fraction());
+    if (!renewed) return notes_.push_back({LogLevel::kWarning, renewed.error()});
+    if (const Status taken = take_renewed(*renewed, now); !taken) {
+        notes_.push_back({LogLevel::kWarning, taken.error()});
+        return renewal_.failed(taken.error(), now, net::random_fraction());
+    }
+    std::string until;
+    append_time(until, renewal_.ends_at());
+    notes_.push_back(
+        {LogLevel::kInfo, make_error("00000", "certificate renewed, valid until " + until)});
+}
+
+// Kept as a set first, then used.
+Status HubLink::take_renewed(const Renewed& renewed, Moment now) {
+    Identity next = *identity_;
+    if (store_) {
+        // Not what the settings make of it.
+        Result<std::optional<Identity>> stored = store_->load();
+        if (!stored) return stored.error();
+        if (!*stored || (*stored)->certificate_pem != identity_->certificate_pem)
+            return make_error(sqlstate::kObjectNotReady,
+                              "this server was enrolled otherwise during a renewal");
+        next = **std::move(stored);
+    }
+    next.certificate_pem = renewed.certificate_pem;
+    next.key_pem = renewed.key_pem;
+    if (const Status fits = check_identity(next); !fits) return fits;
+    if (store_) {
+        if (Status saved = store_->save(next); !saved) return saved;
+    } else {
+        memory_identity_ = next;
+    }
+    (void)watch_.changed();
+    look_at_files(now);
+    return problem_ ? Status(*problem_) : Status();
+}
+
+std::vector<HubLink::Note> HubLink::take_notes() { return std::exchange(notes_, {}); }
 
 std::optional<int64_t> HubLink::due() const {
     const std::optional<int64_t> other =

@@ -24,8 +24,8 @@ namespace pganalytics::ship {
 namespace {
 
 constexpr size_t kMaxFileBytes = net::kMaxPemBytes;
-constexpr const char* kFiles[] = {"collector.json", "key.pem", "cert.pem", "ca.pem",
-                                  "pending-key.pem"};
+constexpr const char* kFiles[] = {"collector.json", "key.pem",         "cert.pem",
+                                  "ca.pem",         "pending-key.pem", "renewal-key.pem"};
 constexpr char kEnrolAgain[] = "Enrol this server again with pganalytics_register().";
 
 Error io_error(const std::string& what, const std::string& path) {
@@ -61,10 +61,6 @@ std::string collector_json(const Identity& identity) {
     append_json_name(json, "self_enrolled");
     json.append(identity.self_enrolled ? "true" : "false");
     return json + "}\n";
-}
-
-std::string token_mark(std::string_view token) {
-    return "token sha256 " + hex_text(net::sha256(token)) + "\n";
 }
 
 }  // namespace
@@ -179,11 +175,20 @@ Status IdentityStore::forget() const {
 }
 
 Result<std::string> IdentityStore::pending_key(std::string_view token) const {
+    return kept_key("pending-key.pem", "token sha256 " + hex_text(net::sha256(token)) + "\n");
+}
+
+Result<std::string> IdentityStore::renewal_key(std::string_view certificate_pem) const {
+    return kept_key("renewal-key.pem",
+                    "certificate sha256 " + hex_text(net::sha256(certificate_pem)) + "\n");
+}
+
+// The one of before where it has the same mark, else a new one.
+Result<std::string> IdentityStore::kept_key(std::string_view name, const std::string& mark) const {
     const Result<host::FileLock> lock = host::FileLock::take(directory_ + ".lock");
     if (!lock) return lock.error();
     if (Status made = host::make_private_directory(directory_); !made) return made.error();
-    const std::string file = path("pending-key.pem");
-    const std::string mark = token_mark(token);
+    const std::string file = path(name);
     if (!host::is_absent(file)) {
         Result<std::string> kept = host::read_secret(file, kMaxFileBytes);
         if (kept && kept->starts_with(mark)) {

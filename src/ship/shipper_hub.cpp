@@ -168,6 +168,9 @@ void Shipper::serve_hub() {
 }
 
 void Shipper::take_enrolment_outcomes() {
+    for (const HubLink::Note& note : link_.take_notes())
+        log(note.level, note.level == LogLevel::kInfo ? "certificate renewed" : "certificate",
+            note.error);
     for (const HubLink::Outcome& outcome : link_.take_outcomes()) {
         if (outcome.error) {
             log(LogLevel::kWarning, "enrolment", *outcome.error);

@@ -5,7 +5,6 @@
 #include "pganalytics/core/ship_messages.hpp"
 #include "pganalytics/core/time_text.hpp"
 #include "pganalytics/host/process.hpp"
-#include "pganalytics/net/certificate.hpp"
 
 namespace pganalytics::ship {
 
@@ -52,12 +51,23 @@ std::string advice(const Error& error) {
     return error.detail + " " + error.hint;
 }
 
-void describe_certificate(Table& table, const Identity& identity, int64_t now) {
-    const Result<net::Certificate> certificate = net::parse_certificate(identity.certificate_pem);
-    if (!certificate) return table.text("certificate", "unreadable", certificate.error().message);
-    const int64_t end = net::certificate_not_after(**certificate) * kMicrosecondsPerSecond;
-    table.time("certificate_expires_at", end,
-               end < now ? "It has expired: enrol this server again." : "");
+// When it ends and who sees to the next one.
+void describe_certificate(Table& table, const Renewal& renewal, int64_t now) {
+    if (renewal.ends_at() == 0) return table.text("certificate", "unreadable");
+    const bool over = renewal.ends_at() < now;
+    if (renewal.given()) {
+        table.time("certificate_expires_at", renewal.ends_at(),
+                   over ? "It has expired: replace pganalytics.cert_file and key_file."
+                        : "Yours (pganalytics.cert_file): replace the files in time; they are "
+                          "read at once.");
+        return table.text("certificate_renews_at", "never", "It is not the hub's to renew.");
+    }
+    table.time("certificate_expires_at", renewal.ends_at(),
+               over ? "It has expired: enrol this server again." : "");
+    const std::optional<Error>& problem = renewal.problem();
+    table.time("certificate_renews_at", renewal.renews_at(),
+               problem ? "The last try failed: " + problem->message + ". " + advice(*problem)
+                       : "By itself; nothing has to be done.");
 }
 
 void describe_hub(Table& table, const StatusSource& source) {
@@ -77,7 +87,7 @@ void describe_hub(Table& table, const StatusSource& source) {
         table.text("url", link.hub_url());
         table.text("collector_id", uuid_text(link.identity()->collector_id),
                    link.identity()->self_enrolled ? "Enrolled with this server's own hub." : "");
-        describe_certificate(table, *link.identity(), source.now.wall);
+        describe_certificate(table, link.renewal(), source.now.wall);
     }
     table.time("last_success", delivery.last_success);
     if (failing) table.text("last_error", delivery.last_error.message, advice(delivery.last_error));

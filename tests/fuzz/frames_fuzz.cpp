@@ -57,8 +57,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
                      CycleBegin, RowsetBegin, RowsetEnd, CycleEnd, Request, SelfEnrol,
                      NeedSelfEnrolment, NeedComplete, AnswerPart, AnswerEnd, ServeSettings,
                      ServeTargets, CollectorState, CollectorGone, Open, Listening, HubHealth,
-                     PushBegin, PushEnd, PushResult, Register, RegisterResult, CertificateUsed,
-                     KeysInit, KeysInitResult, KeysSign, KeysSignResult>(*frame);
+                     PushBegin, PushEnd, PushResult, Register, Renew, RegisterResult,
+                     CertificateUsed, KeysInit, KeysInitResult, KeysSign, KeysSignResult>(*frame);
     }
     FUZZ_CHECK(first == second);
     FUZZ_CHECK(whole.failed() == pieces.failed());

@@ -62,6 +62,7 @@ enum class FrameType : uint8_t {
     kRegister = 67,
     kCertificateUsed = 68,
     kListening = 69,
+    kRenew = 70,
     // hub -> keys, keys -> hub (messages in keys_messages.hpp)
     kKeysInit = 80,
     kKeysInitResult = 81,

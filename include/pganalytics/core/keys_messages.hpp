@@ -35,9 +35,10 @@ struct KeysInit {
     HubFiles files;
     std::string hub_id;
     std::vector<std::string> names;  // DNS names and IP addresses of the hub
+    int32_t lifetime_s = 0;          // of the hub's own certificate; 0: 30 days
     bool may_create = false;
     static void fields(auto& self, auto& codec) {
-        codec(self.files, self.hub_id, self.names, self.may_create);
+        codec(self.files, self.hub_id, self.names, self.lifetime_s, self.may_create);
     }
 };
 

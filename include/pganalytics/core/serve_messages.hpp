@@ -3,7 +3,7 @@
 //   hub:   Hello, ServeSettings, ServeTargets, CollectorState*, Open; then at any time
 //          ServeSettings, ServeTargets, CollectorState, CollectorGone, HubHealth, PushResult,
 //          RegisterResult, Heartbeat, Stop
-//   serve: Hello, Listening, LogLine, HeartbeatAnswer, CertificateUsed, Register,
+//   serve: Hello, Listening, LogLine, HeartbeatAnswer, CertificateUsed, Register, Renew,
 //          PushBegin PushRows* PushEnd (one push at a time, validated completely before its begin)
 //
 // Times are microseconds since 1970-01-01 UTC. There is no SQL in a frame.
@@ -38,11 +38,12 @@ struct ServeSettings {
     bool issue_keys = false;
     std::string server_version;
     std::string state_directory;  // for the front's lock and last words
+    int64_t certificate_end = 0;  // of the hub's certificate; another one: read the files again
     static void fields(auto& self, auto& codec) {
         codec(self.listen_addresses, self.port, self.console_port, self.hub_id, self.hub_url,
               self.cert_file, self.key_file, self.ca_file, self.master_key_file, self.retention_s,
               self.max_body, self.max_connections, self.accept_zlib, self.issue_keys,
-              self.server_version, self.state_directory);
+              self.server_version, self.state_directory, self.certificate_end);
     }
 };
 
@@ -197,10 +198,23 @@ struct Register {
     }
 };
 
+// A collector asks for the certificate that follows the one it shows; RegisterResult answers.
+struct Renew {
+    static constexpr FrameType kType = FrameType::kRenew;
+    uint64_t number = 0;
+    Uuid collector_id{};
+    Sha256 fingerprint{};    // of the certificate shown
+    std::string public_key;  // SubjectPublicKeyInfo, DER; the request's signature was checked
+    std::string address;     // of the peer
+    static void fields(auto& self, auto& codec) {
+        codec(self.number, self.collector_id, self.fingerprint, self.public_key, self.address);
+    }
+};
+
 struct RegisterResult {
     static constexpr FrameType kType = FrameType::kRegisterResult;
     uint64_t number = 0;
-    uint16_t status = 0;  // HTTP: 200, 401, 409, 503
+    uint16_t status = 0;  // HTTP: 200, 400, 401, 409, 503
     std::string message;
     Uuid collector_id{};
     uint32_t generation = 0;

@@ -18,7 +18,8 @@ inline constexpr int64_t kDay = 86400;
 inline constexpr int64_t kAuthorityLifetime = 5 * 365 * kDay;
 inline constexpr int64_t kLeafLifetime = 30 * kDay;
 inline constexpr int64_t kMaxLeafLifetime = 90 * kDay;
-// Certificates start this long before they are made, for clocks that lag.
+// Certificates start this long before they are made, for clocks that lag; a tenth of their life at
+// most.
 inline constexpr int64_t kBackdate = 3600;
 
 // Self-signed; CA with path length 0. `name` is the common name.

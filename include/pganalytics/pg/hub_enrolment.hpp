@@ -8,12 +8,14 @@
 //                                             --failed--> 503
 //
 // A token for a name that is enrolled enrols it again: same collector_id, generation + 1. Its older
-// certificates end with the first use of the new one.
+// certificates end with the first use of the new one. Renewals take the same way, with the
+// certificate shown in the token's place (hub_renewal_store.hpp).
 #pragma once
 
 #include <map>
 #include <optional>
 #include <string>
+#include <variant>
 
 #include "pganalytics/pg/hub_keys.hpp"
 #include "pganalytics/pg/hub_transaction.hpp"
@@ -31,6 +33,7 @@ class HubEnrolment {
 
     // An answer at once, or none: then take_certificate() gives it later.
     std::optional<RegisterResult> ask(const Register& request);
+    std::optional<RegisterResult> ask(const Renew& request);
 
     // An answer of `keys`; empty where its number is not of a question asked here.
     std::optional<RegisterResult> take_certificate(const HubKeys::Answer& answer);
@@ -39,11 +42,14 @@ class HubEnrolment {
     void clear() { pending_.clear(); }
 
   private:
-    struct Pending {
+    struct PendingEnrolment {
         Register request;
         Uuid collector_id{};
     };
-    RegisterResult finish(const Pending& pending, const KeysSignResult& certificate);
+    using Pending = std::variant<PendingEnrolment, Renew>;
+    bool order(const Uuid& collector_id, const std::string& public_key, Pending pending);
+    RegisterResult finish(const PendingEnrolment& pending, const KeysSignResult& certificate);
+    RegisterResult finish(const Renew& request, const KeysSignResult& certificate);
     RegisterResult failed(uint64_t number, std::string_view why) const;
 
     HubKeys& keys_;

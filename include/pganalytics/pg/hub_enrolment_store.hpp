@@ -22,6 +22,11 @@ struct TokenAnswer {
     int64_t expires_at = 0;
 };
 
+// Inside a transaction of the hub: one more certificate for this collector, and of those never used
+// the oldest end.
+void add_certificate(const Uuid& collector_id, uint32_t generation, std::string_view public_key,
+                     const KeysSignResult& certificate);
+
 [[nodiscard]] bool check_token(const Register& request, TokenAnswer& answer,
                                FlatError& error) noexcept;
 

@@ -25,14 +25,24 @@ struct HubIdentity {
 // Remembers the CA; another one than before is a fact for the audit (`changed`).
 [[nodiscard]] bool store_ca(const Sha256& fingerprint, bool& changed, FlatError& error) noexcept;
 
+// Alarms that stand: how many, and the newest in words ("name: why").
+struct HubAlarms {
+    uint64_t count = 0;
+    std::string newest;
+};
+
 // Every collector with the certificates that let it in now. `extension`: whose tables these are;
 // one dropped and created again is another hub.
-[[nodiscard]] bool load_collectors(std::vector<CollectorState>& collectors, Oid& extension,
-                                   FlatError& error) noexcept;
+[[nodiscard]] bool load_collectors(std::vector<CollectorState>& collectors, HubAlarms& alarms,
+                                   Oid& extension, FlatError& error) noexcept;
 
 // First use of a certificate: those of older generations end now, an older one of the same
 // generation in an hour.
 [[nodiscard]] bool mark_certificate_used(const CertificateUsed& used, FlatError& error) noexcept;
+
+// Inside a transaction of the hub: marks a collector for people to look at. False where the same
+// was said within the last hour: nothing new for the audit.
+bool raise_alarm(const Uuid& collector_id, const char* why);
 
 // One line of the audit; inside a transaction of the hub. Plain data: texts stay the caller's.
 struct AuditEvent {

@@ -49,6 +49,10 @@ struct HubShared {
     TimestampTz last_stored;  // 0: none
     TimestampTz last_busy;    // when pushes were last put off to come again; 0: never
     char busy_reason[256];    // why
+    uint64_t alarms;          // collectors whose identity somebody should look at
+    char newest_alarm[256];   // whose, and why
+    int64_t certificate_end;  // of the hub's own certificate, seconds since 1970; 0: not known
+    bool own_certificate;     // made and renewed by the hub itself
     uint64_t worker_cpu_us;
     uint64_t front_cpu_us;
 

@@ -8,6 +8,7 @@
 
 #include "pganalytics/core/digest.hpp"
 #include "pganalytics/pg/hub_ingest.hpp"
+#include "pganalytics/pg/hub_registry.hpp"
 #include "pganalytics/pg/hub_shared.hpp"
 
 namespace pganalytics::pg {
@@ -33,6 +34,9 @@ struct HubFacts {
     int32_t console_port = 0;
 };
 void publish_ready(const HubFacts& facts);
+void publish_alarms(const HubAlarms& alarms);
+// Of the hub's listeners.
+void publish_certificate(int64_t end, bool own);
 // Pushes were put off for now.
 void publish_busy(std::string_view reason);
 void publish_figures(const IngestTotals& totals, uint64_t worker_cpu_us, uint64_t front_cpu_us,

@@ -25,6 +25,7 @@ struct Settings {
     char* hub_ca_file;
     char* hub_ca_key_file;
     char* hub_cert_file;
+    int hub_certificate_life;  // seconds
     int hub_console_port;
     char* hub_database;
     bool hub_issue_keys;

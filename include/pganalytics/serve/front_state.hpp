@@ -41,6 +41,7 @@ class BodyBudget {
 struct RateLimits {
     RateLimiter pushes{kPushesPerSecond, kPushBurst};                               // collector
     RateLimiter tokens{kTokensPerSecond, kTokenBurst};                              // certificate
+    RateLimiter renewals{kTokensPerSecond, kTokenBurst};                            // collector
     RateLimiter failed_registers{kFailedRegistersPerSecond, kFailedRegisterBurst};  // address
     RateLimiter registers{kRegistersPerSecond, kRegisterBurst};                     // all
     RateLimiter log_lines{kLogLinesPerSecond, kLogLineBurst};                       // cause

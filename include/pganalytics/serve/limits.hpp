@@ -89,7 +89,7 @@ inline constexpr int64_t kFutureTime = int64_t{600} * 1'000'000;
 
 inline constexpr double kPushesPerSecond = 2;
 inline constexpr double kPushBurst = 20;
-inline constexpr double kTokensPerSecond = 6.0 / 60;
+inline constexpr double kTokensPerSecond = 6.0 / 60;  // of tokens, and of renewed certificates
 inline constexpr double kTokenBurst = 6;
 inline constexpr double kFailedRegistersPerSecond = 3.0 / 60;
 inline constexpr double kFailedRegisterBurst = 3;

@@ -77,6 +77,8 @@ std::optional<Answer> check_register(FrontState& state, Request& request);
 Task<Answer> handle_register(FrontState& state, Request& request);
 std::optional<Answer> check_refresh_token(FrontState& state, Request& request);
 Task<Answer> handle_refresh_token(FrontState& state, Request& request);
+std::optional<Answer> check_renew(FrontState& state, Request& request);
+Task<Answer> handle_renew(FrontState& state, Request& request);
 std::optional<Answer> check_push(FrontState& state, Request& request);
 Task<Answer> handle_push(FrontState& state, Request& request);
 

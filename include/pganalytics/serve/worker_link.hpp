@@ -66,10 +66,11 @@ class WorkerLink {
     // The worker's answer, or empty: no room in the window, or no answer in kWorkerTime.
     Task<std::optional<PushResult>> store(PushBegin begin, PushFrames frames, Slot slot);
 
-    // --- enrolment
+    // --- enrolment and renewal
 
     // Empty: too many wait already, or no answer in kWorkerTime. Sets `number`.
     Task<std::optional<RegisterResult>> enrol(Register request);
+    Task<std::optional<RegisterResult>> renew(Renew request);
 
     template <class Message>
     void send(const Message& message) {
@@ -98,6 +99,8 @@ class WorkerLink {
     bool dispatch(const Frame& frame);
     void take_result(PushResult result);
     Task<bool> admit(size_t bytes);
+    template <class Message>
+    Task<std::optional<RegisterResult>> ask_for_certificate(Message request);
 
     asio::io_context& io_;
     net::FrameSocket& socket_;

@@ -4,6 +4,7 @@
 //   unknown --identity found--> enrolled <--files changed, register, self-enrolment--
 //   unknown, enrolled --enrol()--> enrolling (delivery waits) --done--> enrolled
 //                                                            --failed--> as before
+//   enrolled --certificate renewed--> enrolled, with the new pair
 //   enrolled --forget()--> unknown
 #pragma once
 
@@ -19,6 +20,7 @@
 #include "pganalytics/ship/delivery.hpp"
 #include "pganalytics/ship/enrolment.hpp"
 #include "pganalytics/ship/identity.hpp"
+#include "pganalytics/ship/renewal.hpp"
 
 namespace pganalytics::ship {
 
@@ -41,6 +43,12 @@ class HubLink {
         std::optional<Error> error;
     };
     std::vector<Outcome> take_outcomes();
+    // What happened to the certificate, for the log.
+    struct Note {
+        LogLevel level = LogLevel::kInfo;
+        Error error;
+    };
+    std::vector<Note> take_notes();
     bool enrolling() const { return enrolment_ != nullptr; }
     uint64_t enrolling_for() const { return enrolment_request_; }
 
@@ -67,6 +75,7 @@ class HubLink {
     Delivery& delivery() { return delivery_; }
     const Delivery& delivery() const { return delivery_; }
     const std::string& hub_url() const { return hub_url_; }
+    const Renewal& renewal() const { return renewal_; }
 
   private:
     struct HttpsTransport;
@@ -75,6 +84,12 @@ class HubLink {
     Result<std::optional<Identity>> effective_identity() const;
     Status use(std::optional<Identity> identity);
     void finish_enrolment(Result<Enrolled> result, Moment now);
+    void service_renewal(Moment now);
+    void ask_for_renewal(Moment now);
+    void finish_renewal(const net::HttpsOutcome& outcome, Moment now);
+    Status take_renewed(const Renewed& renewed, Moment now);
+    Result<std::string> renewal_key();
+    bool own_pair() const;
     bool own_hub_refuses_us() const;
 
     ShipSettings settings_;
@@ -95,6 +110,10 @@ class HubLink {
     std::vector<Outcome> outcomes_;
     Backoff self_enrolment_backoff_;
     int64_t self_enrolment_at_ = 0;
+
+    Renewal renewal_;
+    std::string renewal_key_;  // of the renewal under way, where the state directory can't be used
+    std::vector<Note> notes_;
 
     Delivery delivery_;
     HttpsTransport* transport_ = nullptr;  // the delivery's

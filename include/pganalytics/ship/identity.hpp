@@ -4,7 +4,9 @@
 //
 // A set is written to identity.new/ (collector.json last), then takes the place of identity/ by
 // renaming; a reader that finds no identity/ but a complete identity.new/ ends an interrupted
-// change. Writers exclude each other by a lock on identity.lock.
+// change. Writers exclude each other by a lock on identity.lock. In identity/ there may also be
+// pending-key.pem and renewal-key.pem, of an enrolment or a renewal under way. Nothing else of the
+// state directory is written here, and no other program is started for it.
 #pragma once
 
 #include <sys/types.h>
@@ -45,11 +47,15 @@ class IdentityStore {
     // The key of an enrolment whose answer has not come yet; bound to its token. The same token
     // gets the same key again.
     Result<std::string> pending_key(std::string_view token) const;
+    // The key of a renewal whose answer has not come yet; bound to the certificate that is to be
+    // renewed. The next save() removes it.
+    Result<std::string> renewal_key(std::string_view certificate_pem) const;
 
     std::string directory() const { return directory_; }
     std::string path(std::string_view file) const;
 
   private:
+    Result<std::string> kept_key(std::string_view file, const std::string& mark) const;
     void end_interrupted_change() const;
     Result<Identity> read_set() const;
     Status write_set(const std::string& directory, const Identity& identity) const;

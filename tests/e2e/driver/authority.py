@@ -5,6 +5,7 @@ import hashlib
 import pathlib
 import secrets
 import subprocess
+import time
 
 
 def _openssl(*arguments: str, data: bytes | None = None) -> bytes:
@@ -32,17 +33,37 @@ class Authority:
 
         return f"pga1.{part(hashlib.sha256(der).digest())}.{part(secrets.token_bytes(32))}"
 
-    def sign(self, request: str, names: str, purpose: str, days: int = 10) -> str:
+    def sign(self, request: str, names: str, purpose: str, days: int = 10, life: tuple[float, float] | None = None) -> str:
+        """`life`: begin and end in seconds from now, instead of days."""
         extensions = self.folder / f"ext-{secrets.token_hex(4)}"
         extensions.write_text(
             f"subjectAltName={names}\nextendedKeyUsage={purpose}\nbasicConstraints=critical,CA:FALSE\n"
             "keyUsage=critical,digitalSignature\nsubjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid\n"
         )
+        if life is not None:
+            return self._sign_dated(request, extensions, life)
         signed = _openssl(
             "x509", "-req", "-CA", str(self.certificate), "-CAkey", str(self.key), "-days", str(days),
             "-set_serial", str(secrets.randbits(64)), "-extfile", str(extensions), data=request.encode(),
         )  # fmt: skip
         return signed.decode()
+
+    def _sign_dated(self, request: str, extensions: pathlib.Path, life: tuple[float, float]) -> str:
+        """`openssl x509` knows no dates; `openssl ca` does."""
+        work = self.folder / f"work-{secrets.token_hex(4)}"
+        work.mkdir()
+        (work / "index").write_text("")
+        (work / "request").write_text(request)
+        (work / "config").write_text(
+            f"[ca]\ndefault_ca=c\n[c]\ndatabase={work}/index\nnew_certs_dir={work}\nrand_serial=yes\n"
+            "default_md=sha256\npolicy=p\n[p]\ncommonName=supplied\n"
+        )
+        begin, end = (time.strftime("%Y%m%d%H%M%SZ", time.gmtime(time.time() + at)) for at in life)
+        return _openssl(
+            "ca", "-batch", "-notext", "-config", f"{work}/config", "-in", f"{work}/request", "-cert",
+            str(self.certificate), "-keyfile", str(self.key), "-startdate", begin, "-enddate", end,
+            "-extfile", str(extensions),
+        ).decode()  # fmt: skip
 
     def pair(self, name: str, names: str, purpose: str) -> tuple[pathlib.Path, pathlib.Path]:
         """Certificate (with the CA behind it) and key."""

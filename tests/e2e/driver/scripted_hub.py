@@ -28,6 +28,7 @@ class Request(NamedTuple):
     headers: dict[str, str]
     body: bytes
     collector: str | None  # of the client's certificate
+    serial: str = ""  # of the same
 
     def json(self) -> Any:
         body = self.body
@@ -61,6 +62,9 @@ class ScriptedHub:
         self.script: Script | None = None
         self.stored: set[str] = set()  # snapshots it has acknowledged rightly
         self.token_seconds = 3600.0
+        # Of certificates at enrolment, seconds from now; none: ten days, as those that renew them.
+        self.first_life: tuple[float, float] | None = None
+        self.renewals: dict[str, str] = {}  # public key of a renewal -> its certificate
         self.names: dict[str, str] = {}  # public key of a request -> collector_id
         self._lock = threading.Lock()
         self._open: set[socket.socket] = set()
@@ -109,9 +113,20 @@ class ScriptedHub:
         collector = self.names.setdefault(csr_public_key(csr), str(uuid.uuid4()))
         return {
             "collector_id": collector, "hub_id": self.hub_id, "hub_url": self.url, "token": "first-token",
-            "certificate": self.authority.sign(csr, f"URI:urn:uuid:{collector}", "clientAuth"),
+            "certificate": self.authority.sign(csr, f"URI:urn:uuid:{collector}", "clientAuth", life=self.first_life),
             "ca_certificate": self.authority.certificate.read_text(),
             "expires_at": rfc3339(self.token_seconds), **changed,
+        }  # fmt: skip
+
+    def renewal(self, request: Request, **changed: Any) -> dict[str, Any]:
+        """The same key gets the same certificate again."""
+        csr, names = request.json()["csr"], f"URI:urn:uuid:{request.collector}"
+        key = csr_public_key(csr)
+        if key not in self.renewals:
+            self.renewals[key] = self.authority.sign(csr, names, "clientAuth")
+        return {
+            "collector_id": request.collector, "hub_id": self.hub_id, "certificate": self.renewals[key],
+            "ca_certificate": self.authority.certificate.read_text(), **changed,
         }  # fmt: skip
 
     def _answer(self, request: Request) -> Answer:
@@ -122,6 +137,8 @@ class ScriptedHub:
         if request.path.endswith("/collectors/refresh-token"):
             number = sum(one.path == request.path for one in self.requests)
             return Answer(200, {"token": f"token-{number}", "expires_at": rfc3339(self.token_seconds)})
+        if request.path.endswith("/collectors/renew-certificate"):
+            return Answer(200, self.renewal(request))
         if request.path.endswith("/metrics/push"):
             return Answer(200, self.acknowledgement(request))
         return Answer(404, {"code": 404, "message": "not found"})
@@ -161,6 +178,7 @@ class ScriptedHub:
                 collector = names[0].removeprefix("urn:uuid:") if names else None
                 file = stream.makefile("rb")
                 while request := _read_request(file, collector):
+                    request = request._replace(serial=str(peer.get("serialNumber", "")))
                     self.requests.append(request)
                     answer = self._answer(request)
                     self._note_stored(request, answer)

@@ -125,6 +125,7 @@ class Settings:
             + boolean(self.issue_keys)
             + text(self.server_version)
             + text(self.state_directory)
+            + signed(0)
         )
 
 

@@ -88,6 +88,8 @@ TEST(Messages, RoundTripAndEveryCutRefused) {
     collector.certificates = {{Sha256{1, 2, 3}, 4}};
     refuses_every_cut(collector);
 
+    refuses_every_cut(Renew{1, {}, {}, "key", "::1"});
+
     KeysInit keys;
     keys.names = {"localhost", "::1"};
     refuses_every_cut(keys);

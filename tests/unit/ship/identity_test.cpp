@@ -116,6 +116,28 @@ TEST_F(IdentityTest, IsSavedLoadedReplacedForgotten) {
     expect_loads(a());
 }
 
+TEST_F(IdentityTest, AKeyToRenewWithIsKeptUntilItIsUsed) {
+    ASSERT_TRUE(host::make_state_directory(state.path(), false));
+    ASSERT_TRUE(store().save(a()));
+    const Result<std::string> key = store().renewal_key(a().certificate_pem);
+    ASSERT_TRUE(key);
+    EXPECT_EQ(*store().renewal_key(a().certificate_pem), *key);
+    struct stat status {};
+    ASSERT_EQ(stat((state / "identity/renewal-key.pem").c_str(), &status), 0);
+    EXPECT_EQ(status.st_mode & 07777, 0600U);
+    expect_loads(a());
+    // An enrolment beside it has its own.
+    EXPECT_NE(*store().pending_key("token"), *key);
+    EXPECT_EQ(*store().renewal_key(a().certificate_pem), *key);
+    // Of another certificate it is another; with the new set the old one is gone.
+    EXPECT_NE(*store().renewal_key(b().certificate_pem), *key);
+    ASSERT_TRUE(store().save(b()));
+    EXPECT_TRUE(host::is_absent(state / "identity/renewal-key.pem"));
+    ASSERT_TRUE(store().renewal_key(b().certificate_pem));
+    ASSERT_TRUE(store().forget());
+    EXPECT_TRUE(host::is_absent(state / "identity/renewal-key.pem"));
+}
+
 TEST_F(IdentityTest, ASetThatDoesNotFitTogetherIsNobodys) {
     ASSERT_TRUE(store().save(a()));
     const auto replace = [this](const char* file, const std::string& text) {
