@@ -51,10 +51,12 @@ bench:
 endif
 
 ## make torture         50,000 tables, 500 databases (TORTURE_TABLES=n TORTURE_DATABASES=n), 1,000,000 crash
-##                      states and 100,000 damaged spools (SPOOL_SEED=n), all hostile input; many minutes
+##                      states and 100,000 damaged spools (SPOOL_SEED=n), 2,000 kills (TORTURE_KILLS="n
+##                      seconds seed"), all hostile input; many minutes
 torture: private torture-spool
 	@PGANALYTICS_BINDIR="$$(cat $(BUILD)/private-bindir)" $(PYTHON) -B tests/torture/memory $(TORTURE_TABLES)
 	@PGANALYTICS_BINDIR="$$(cat $(BUILD)/private-bindir)" $(PYTHON) -B tests/torture/databases $(TORTURE_DATABASES)
+	@PGANALYTICS_BINDIR="$$(cat $(BUILD)/private-bindir)" $(PYTHON) -B tests/torture/kills $(TORTURE_KILLS)
 	@PGANALYTICS_LONG=1 PGANALYTICS_BINDIR="$$(cat $(BUILD)/private-bindir)" $(PYTHON) -B tests/e2e/run -j 1 \
 	    $(wildcard tests/e2e/test_gate_*.py)
 

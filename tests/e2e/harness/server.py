@@ -121,7 +121,9 @@ class Server:
         self._crash_expected = True
         os.kill(self.postmaster_pid(), signal.SIGKILL)
         wait_until(self._all_gone, 20, f"processes of {self.name} end after the postmaster's death")
-        (self.data / "postmaster.pid").unlink(missing_ok=True)
+        # Where nobody has waited for it yet it counts as alive.
+        for left in (self.data / "postmaster.pid", self.socket / f".s.PGSQL.{self.port}.lock"):
+            left.unlink(missing_ok=True)
 
     def postmaster_pid(self) -> int:
         return int((self.data / "postmaster.pid").read_text().split()[0])
