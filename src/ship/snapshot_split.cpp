@@ -3,11 +3,12 @@
 
 #include <algorithm>
 #include <charconv>
+#include <new>
 #include <span>
+#include <string>
 #include <utility>
 
 #include "pganalytics/core/catalog.hpp"
-#include "pganalytics/core/json_writer.hpp"
 #include "pganalytics/core/uuid.hpp"
 #include "pganalytics/net/gzip.hpp"
 #include "pganalytics/net/sha256.hpp"
@@ -166,8 +167,14 @@ uint64_t rows_of(const Member& rowset) {
     const Member* columns = members ? find(*members, "columns") : nullptr;
     const auto arrays = columns != nullptr ? members_of(columns->value) : std::nullopt;
     if (!arrays || arrays->empty()) return 0;
-    const auto values = elements_of(arrays->front().value);
-    return values ? values->size() : 0;
+    uint64_t rows = 0;
+    Scanner scan(arrays->front().value);
+    scan.expect('[');
+    while (scan.ok() && !scan.take(']')) {
+        if (rows++ > 0) scan.expect(',');
+        scan.value();
+    }
+    return rows;
 }
 
 Uuid half_id(const Uuid& whole, char which) {
@@ -182,12 +189,8 @@ Uuid half_id(const Uuid& whole, char which) {
     return id;
 }
 
-void append_member(std::string& out, std::string_view name, std::string_view value) {
-    if (!out.ends_with('{')) out.push_back(',');
-    out.append("\"").append(name).append("\":").append(value);
-}
-
-// Rowsets number `from` to `to` of the whole's; what else they are is copied as it stands.
+// Rowsets number `from` to `to` of the whole's; what else they are is copied as it stands. Goes
+// piece by piece through hash and gzip, so that beside the whole no large text is held.
 class Half {
   public:
     Half(const Snapshot& whole, const Envelope& envelope, size_t from, size_t to)
@@ -195,56 +198,99 @@ class Half {
     Snapshot make(int which);
 
   private:
+    std::span<const Member> own_rowsets(const Entry& entry, size_t first) const;
+    size_t count_entries() const;
+    void write(std::string_view piece);
+    void write_member(std::string_view name, std::string_view value);
+    void write_changed(const Member& member);
     void write_entries();
-    void write_member(const Member& member);
+    void take_groups(const Entry& entry, const Member& rowset);
 
     const Snapshot& whole_;
     const Envelope& envelope_;
     const size_t from_;
     const size_t to_;
     Snapshot half_;
-    std::string entries_;
-    size_t entry_count_ = 0;
-    std::string json_ = "{";
+    net::Sha256Hasher hasher_;
+    net::GzipWriter gzip_{half_.body, net::Packing::kFast};
+    bool first_member_ = true;
 };
 
-void Half::write_entries() {
-    size_t number = 0;
+// Those of an entry whose first rowset has this number.
+std::span<const Member> Half::own_rowsets(const Entry& entry, size_t first) const {
+    const size_t end = first + entry.rowsets.size();
+    const size_t from = std::clamp(from_, first, end) - first;
+    const size_t to = std::clamp(to_, first, end) - first;
+    return std::span(entry.rowsets).subspan(from, to - from);
+}
+
+size_t Half::count_entries() const {
+    size_t count = 0;
+    size_t first = 0;
     for (const Entry& entry : envelope_.entries) {
-        std::string written;
-        for (const Member& rowset : entry.rowsets) {
-            if (const size_t own = number++; own < from_ || own >= to_) continue;
-            if (written.empty()) {
-                written = "{";
-                for (const Member& one : entry.head) append_member(written, one.name, one.value);
-            }
-            append_member(written, rowset.name, rowset.value);
-            half_.rows += rows_of(rowset);
-            const Rowset* known = find_rowset(unquoted(find(entry.head, "type")), rowset.name);
-            if (known == nullptr) continue;
-            const auto datid = number_of<uint32_t>(find(entry.head, "datid"));
-            for (const RowsetGroup& group : whole_.groups)
-                if (group.rowset == rowset_number(*known) && group.datid == datid)
-                    half_.groups.push_back(group);
+        count += own_rowsets(entry, first).empty() ? 0 : 1;
+        first += entry.rowsets.size();
+    }
+    return count;
+}
+
+void Half::write(std::string_view piece) {
+    hasher_.update(piece);
+    gzip_.write(piece);
+    half_.bytes_json += piece.size();
+}
+
+void Half::write_member(std::string_view name, std::string_view value) {
+    write(std::exchange(first_member_, false) ? "\"" : ",\"");
+    write(name);
+    write("\":");
+    write(value);
+}
+
+void Half::take_groups(const Entry& entry, const Member& rowset) {
+    half_.rows += rows_of(rowset);
+    const Rowset* known = find_rowset(unquoted(find(entry.head, "type")), rowset.name);
+    if (known == nullptr) return;
+    const auto datid = number_of<uint32_t>(find(entry.head, "datid"));
+    for (const RowsetGroup& group : whole_.groups)
+        if (group.rowset == rowset_number(*known) && group.datid == datid)
+            half_.groups.push_back(group);
+}
+
+void Half::write_entries() {
+    size_t first = 0;
+    bool first_entry = true;
+    for (const Entry& entry : envelope_.entries) {
+        const std::span<const Member> rowsets = own_rowsets(entry, first);
+        first += entry.rowsets.size();
+        if (rowsets.empty()) continue;
+        write(std::exchange(first_entry, false) ? "{" : ",{");
+        first_member_ = true;
+        for (const Member& one : entry.head) write_member(one.name, one.value);
+        for (const Member& one : rowsets) {
+            write_member(one.name, one.value);
+            take_groups(entry, one);
         }
-        if (written.empty()) continue;
-        entries_.append(entry_count_++ > 0 ? "," : "").append(written).append("}");
+        write("}");
     }
 }
 
-void Half::write_member(const Member& member) {
+void Half::write_changed(const Member& member) {
     if (member.name == "metrics") {
-        append_member(json_, member.name, "[" + entries_ + "]");
+        write_member(member.name, "[");
+        write_entries();
+        write("]");
+        first_member_ = false;
     } else if (member.name == "metrics_count") {
-        append_member(json_, member.name, std::to_string(entry_count_));
+        write_member(member.name, std::to_string(count_entries()));
     } else if (member.name == "snapshot_id") {
-        append_member(json_, member.name, "\"" + uuid_text(half_.snapshot_id) + "\"");
+        write_member(member.name, "\"" + uuid_text(half_.snapshot_id) + "\"");
     } else if (member.name == "sequence") {
-        append_member(json_, member.name, std::to_string(half_.sequence));
+        write_member(member.name, std::to_string(half_.sequence));
     } else if (member.name == "parts" && member.value != "1") {
-        append_member(json_, member.name, std::to_string(number_of<uint64_t>(&member) + 1));
+        write_member(member.name, std::to_string(number_of<uint64_t>(&member) + 1));
     } else {
-        append_member(json_, member.name, member.value);
+        write_member(member.name, member.value);
     }
 }
 
@@ -255,19 +301,16 @@ Snapshot Half::make(int which) {
     half_.collector_id = whole_.collector_id;
     half_.sequence = (way * 2 + static_cast<uint64_t>(which)) << kWayShift | number;
     half_.time = whole_.time;
-    write_entries();
-    for (const Member& member : envelope_.members) write_member(member);
-    json_.append("}\n");
-    half_.bytes_json = json_.size();
-    half_.digest = net::sha256(json_);
-    half_.body = net::gzip(json_, net::Packing::kFast);
+    write("{");
+    for (const Member& member : envelope_.members) write_changed(member);
+    write("}\n");
+    gzip_.finish();
+    half_.digest = hasher_.finish();
+    half_.body.shrink_to_fit();
     return std::move(half_);
 }
 
-}  // namespace
-
-std::optional<SnapshotHalves> split_snapshot(const Snapshot& whole) {
-    if ((whole.sequence >> kWayShift) >= kLastWay) return std::nullopt;
+std::optional<SnapshotHalves> split(const Snapshot& whole) {
     const net::Inflated json = net::inflate_gzip(whole.body, kMostJson);
     if (!json) return std::nullopt;
     const std::optional<Envelope> envelope = read_envelope(json.bytes);
@@ -277,6 +320,19 @@ std::optional<SnapshotHalves> split_snapshot(const Snapshot& whole) {
     halves[0] = Half(whole, *envelope, 0, middle).make(0);
     halves[1] = Half(whole, *envelope, middle, envelope->rowsets).make(1);
     return halves;
+}
+
+}  // namespace
+
+std::optional<SnapshotHalves> split_snapshot(const Snapshot& whole) {
+    if ((whole.sequence >> kWayShift) >= kLastWay) return std::nullopt;
+    // Where memory is that short it is set aside whole, which needs none; a program that ended here
+    // would come back to it for ever.
+    try {
+        return split(whole);
+    } catch (const std::bad_alloc&) {
+        return std::nullopt;
+    }
 }
 
 }  // namespace pganalytics::ship

@@ -24,7 +24,8 @@ namespace pganalytics::ship {
 
 using SnapshotHalves = std::array<Snapshot, 2>;
 
-// Empty: it holds one rowset or none, or it is nothing that the SnapshotWriter made.
+// Empty: it holds one rowset or none, it is nothing that the SnapshotWriter made, or memory is
+// short.
 std::optional<SnapshotHalves> split_snapshot(const Snapshot& whole);
 
 }  // namespace pganalytics::ship
