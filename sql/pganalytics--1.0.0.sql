@@ -153,7 +153,8 @@ CREATE TABLE pganalytics.collectors (
     config_version bigint NOT NULL DEFAULT 0,
     own boolean NOT NULL DEFAULT false,
     alarm text,
-    alarm_at timestamp with time zone
+    alarm_at timestamp with time zone,
+    over_quota_at timestamp with time zone
 ) WITH (fillfactor = 50);
 COMMENT ON TABLE pganalytics.collectors IS 'enrolled servers';
 COMMENT ON COLUMN pganalytics.collectors.alarm IS 'why somebody should look at this server''s identity; ended by a new enrolment of its name';
@@ -211,6 +212,15 @@ CREATE TABLE pganalytics.ledger (
 CREATE INDEX ON pganalytics.ledger (received_at);
 CREATE INDEX ON pganalytics.ledger (collector_id, cycle) WHERE parts > 1;
 COMMENT ON TABLE pganalytics.ledger IS 'every push stored, once';
+
+CREATE TABLE pganalytics.storage (
+    collector_id uuid,
+    day date,
+    bytes bigint NOT NULL,
+    rows bigint NOT NULL,
+    PRIMARY KEY (collector_id, day)
+) WITH (fillfactor = 50);
+COMMENT ON TABLE pganalytics.storage IS 'what each server''s rows take, by UTC day of their push: bytes of the rows, without indexes; see pganalytics.hub_storage_quota';
 
 CREATE TABLE pganalytics.rowsets (
     plugin text,
@@ -297,7 +307,8 @@ DO LANGUAGE plpgsql $$
 DECLARE
     member text;
 BEGIN
-    FOREACH member IN ARRAY ARRAY['hub', 'collectors', 'certificates', 'tokens', 'ledger', 'rowsets',
+    FOREACH member IN ARRAY ARRAY['hub', 'collectors', 'certificates', 'tokens', 'ledger', 'storage',
+                                  'rowsets',
                                   'configuration', 'own_rowset', 'own_accepted', 'audit',
                                   'audit_id_seq'] LOOP
         PERFORM pg_catalog.pg_extension_config_dump(
@@ -741,7 +752,8 @@ REVOKE ALL ON FUNCTION pganalytics_create_token(text, interval) FROM PUBLIC;
 REVOKE ALL ON FUNCTION pganalytics_revoke(text, text) FROM PUBLIC;
 
 GRANT USAGE ON SCHEMA pganalytics TO pg_monitor;
-GRANT SELECT ON pganalytics.hub, pganalytics.collectors, pganalytics.ledger, pganalytics.rowsets,
+GRANT SELECT ON pganalytics.hub, pganalytics.collectors, pganalytics.ledger, pganalytics.storage,
+    pganalytics.rowsets,
     pganalytics.configuration, pganalytics.own_rowset, pganalytics.own_accepted,
     pganalytics.servers TO pg_monitor;
 GRANT EXECUTE ON FUNCTION pganalytics_servers(), pganalytics.is_whole(uuid, uuid),

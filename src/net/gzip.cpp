@@ -1,8 +1,10 @@
 // gzip: the frame around deflate.hpp's output and inflate.hpp's input (see the header).
 #include "pganalytics/net/gzip.hpp"
 
+#include <isa-l.h>
 #include <isa-l/crc.h>
 #include <isa-l/igzip_lib.h>
+#include <zlib.h>
 
 #include <algorithm>
 #include <array>
@@ -228,6 +230,11 @@ std::string_view inflate_problem_text(InflateProblem problem) {
             return "bytes after the end of the compressed body";
     }
     return "";
+}
+
+std::string gzip_library_text() {
+    return std::string("zlib ") + zlibVersion() + ", ISA-L " + std::to_string(ISAL_MAJOR_VERSION) +
+           "." + std::to_string(ISAL_MINOR_VERSION) + "." + std::to_string(ISAL_PATCH_VERSION);
 }
 
 }  // namespace pganalytics::net

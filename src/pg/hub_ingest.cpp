@@ -11,6 +11,8 @@ namespace pganalytics::pg {
 namespace {
 
 constexpr uint32_t kRetryAfterSeconds = 5;
+// Storage comes free when a day's partitions go, or somebody raises the quota.
+constexpr uint32_t kRetryAfterQuotaSeconds = 900;
 // Full groups in a row before larger ones are tried again: one that is too large costs 10 s.
 constexpr size_t kCalmGroups = 8;
 
@@ -58,6 +60,9 @@ bool enter(const Push& push, Verdict& verdict) {
         case LedgerAnswer::kConflict:
             verdict.outcome = PushOutcome::kConflict;
             copy_text(verdict.message, "it was stored before with other content");
+            break;
+        case LedgerAnswer::kOverQuota:
+            verdict.outcome = PushOutcome::kOverQuota;
             break;
     }
     return false;
@@ -130,6 +135,7 @@ PushResult result_of(const Push& push, const Verdict& verdict) {
     if (verdict.outcome == PushOutcome::kStored) result.inserted = verdict.rows;
     result.want_full = verdict.want_full;
     if (verdict.outcome == PushOutcome::kBusy) result.retry_after_s = kRetryAfterSeconds;
+    if (verdict.outcome == PushOutcome::kOverQuota) result.retry_after_s = kRetryAfterQuotaSeconds;
     result.message = verdict.message;
     return result;
 }
@@ -205,6 +211,7 @@ void HubIngest::count(size_t settled) {
                 break;
             case PushOutcome::kConflict:
             case PushOutcome::kRefused:
+            case PushOutcome::kOverQuota:
                 ++totals_.refused;
                 break;
             case PushOutcome::kBusy:

@@ -3,6 +3,7 @@
 
 #include "pganalytics/pg/hub_registry.hpp"
 #include "pganalytics/pg/hub_sql.hpp"
+#include "pganalytics/pg/settings.hpp"
 
 namespace pganalytics::pg {
 
@@ -19,7 +20,7 @@ Statement touch_collector = {
     "       THEN pg_catalog.date_part('epoch', $9 - last_time) ELSE cycle_seconds END,"
     "   last_cycle = CASE WHEN $9 < last_time THEN last_cycle ELSE $8 END,"
     "   last_time = greatest(last_time, $9), last_push_at = greatest(last_push_at, $10),"
-    "   last_full_at = CASE WHEN $11 THEN $10 ELSE last_full_at END"
+    "   last_full_at = CASE WHEN $11 THEN $10 ELSE last_full_at END, over_quota_at = NULL"
     " WHERE collector_id = $1 AND enabled"
     " RETURNING last_full_at IS NULL"};
 
@@ -36,6 +37,21 @@ Statement find_ledger = {
     "SELECT digest, snapshot_id::pg_catalog.text FROM pganalytics.ledger"
     " WHERE collector_id = $1 AND (snapshot_id = $2 OR incarnation = $3 AND sequence = $4)"
     " ORDER BY digest = $5 LIMIT 1"};
+
+Statement read_storage = {
+    "SELECT coalesce(pg_catalog.sum(bytes), 0)::pg_catalog.int8 FROM pganalytics.storage"
+    " WHERE collector_id = $1"};
+
+Statement add_storage = {
+    "INSERT INTO pganalytics.storage AS s (collector_id, day, bytes, rows)"
+    " VALUES ($1, ($2 AT TIME ZONE 'UTC')::pg_catalog.date, $3, $4)"
+    " ON CONFLICT (collector_id, day) DO UPDATE"
+    "   SET bytes = s.bytes + excluded.bytes, rows = s.rows + excluded.rows"};
+
+Statement note_over_quota = {
+    "UPDATE pganalytics.collectors SET over_quota_at = pg_catalog.now()"
+    " WHERE collector_id = $1"
+    "   AND (over_quota_at IS NULL OR over_quota_at < pg_catalog.now() - INTERVAL '1 hour')"};
 
 Statement forget = {
     "UPDATE pganalytics.collectors SET last_full_at = NULL"
@@ -125,30 +141,69 @@ std::string_view digest_text(const Sha256& digest) {
     return {text, 2 * digest.size()};
 }
 
+// Rows as COPY has them take about what they take in a table, without its indexes.
+bool is_over_quota(const Push& push) {
+    const int64_t quota = int64_t{settings().hub_storage_quota} << 20;
+    if (quota == 0) return false;
+    Arguments arguments;
+    arguments.uuid(push.begin.collector_id);
+    run_statement(read_storage, arguments);
+    return Arguments::clamp(push.bytes) > quota - field_integer(0, 0);
+}
+
+void count_storage(const Push& push) {
+    Arguments arguments;
+    arguments.uuid(push.begin.collector_id);
+    arguments.time(push.begin.time);
+    arguments.integer(Arguments::clamp(push.bytes));
+    arguments.integer(Arguments::clamp(push.rows));
+    run_statement(add_storage, arguments);
+}
+
+void refuse_over_quota(const Push& push) {
+    Arguments arguments;
+    arguments.uuid(push.begin.collector_id);
+    if (run_statement(note_over_quota, arguments) != 1) return;
+    write_audit({.event = "storage quota used up",
+                 .collector_id = &push.begin.collector_id,
+                 .limited = true});
+}
+
+// What the ledger has of it, if anything.
+std::optional<LedgerAnswer> find_before(const PushBegin& begin) {
+    Arguments arguments;
+    add_identity(arguments, begin);
+    if (run_statement(find_ledger, arguments) != 1) return std::nullopt;
+    const Sha256 before = field_sha256(0, 0);
+    if (before == begin.digest) return LedgerAnswer::kDuplicate;
+    write_audit({.event = "digest conflict",
+                 .collector_id = &begin.collector_id,
+                 .first = "stored",
+                 .first_value = digest_text(before),
+                 .second = "refused",
+                 .second_value = digest_text(begin.digest),
+                 .limited = true});
+    return LedgerAnswer::kConflict;
+}
+
 }  // namespace
 
 LedgerAnswer enter_ledger(const Push& push, uint64_t rows, bool full, bool* want_full) {
     const PushBegin& begin = push.begin;
+    if (is_over_quota(push)) {
+        if (const auto before = find_before(begin)) return *before;
+        refuse_over_quota(push);
+        return LedgerAnswer::kOverQuota;
+    }
     if (!insert(begin, rows)) {
-        Arguments arguments;
-        add_identity(arguments, begin);
-        if (run_statement(find_ledger, arguments) != 1)
-            ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-                            errmsg("ledger changed meanwhile")));
-        const Sha256 before = field_sha256(0, 0);
-        if (before == begin.digest) return LedgerAnswer::kDuplicate;
-        write_audit({.event = "digest conflict",
-                     .collector_id = &begin.collector_id,
-                     .first = "stored",
-                     .first_value = digest_text(before),
-                     .second = "refused",
-                     .second_value = digest_text(begin.digest),
-                     .limited = true});
-        return LedgerAnswer::kConflict;
+        if (const auto before = find_before(begin)) return *before;
+        ereport(ERROR,
+                (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE), errmsg("ledger changed meanwhile")));
     }
     if (!touch(push, full, want_full))
         ereport(ERROR, (errcode(ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION),
                         errmsg("its collector is not enrolled or is disabled")));
+    count_storage(push);
     return LedgerAnswer::kNew;
 }
 

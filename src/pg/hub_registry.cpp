@@ -32,8 +32,11 @@ Statement read_collectors = {
     " ORDER BY c.collector_id, k.generation, k.issued_at"};
 
 Statement read_alarms = {
-    "SELECT pg_catalog.count(*) OVER (), name || ': ' || alarm FROM pganalytics.collectors"
-    " WHERE alarm IS NOT NULL AND enabled ORDER BY alarm_at DESC, name LIMIT 1"};
+    "SELECT pg_catalog.count(*) OVER (), name || ': ' || coalesce(alarm,"
+    "       'its storage quota is used up (pganalytics.hub_storage_quota)')"
+    "  FROM pganalytics.collectors"
+    " WHERE (alarm IS NOT NULL OR over_quota_at IS NOT NULL) AND enabled"
+    " ORDER BY alarm_at DESC NULLS LAST, over_quota_at DESC, name LIMIT 1"};
 
 Statement set_alarm = {
     "UPDATE pganalytics.collectors SET alarm = $2, alarm_at = pg_catalog.now()"

@@ -33,6 +33,11 @@ Statement delete_ledger = {
     "  SELECT collector_id, snapshot_id FROM pganalytics.ledger"
     "   WHERE received_at < $1 ORDER BY received_at LIMIT $2)"};
 
+Statement delete_storage = {
+    "DELETE FROM pganalytics.storage WHERE (collector_id, day) IN ("
+    "  SELECT collector_id, day FROM pganalytics.storage"
+    "   WHERE day < ($1 AT TIME ZONE 'UTC')::pg_catalog.date LIMIT $2)"};
+
 Statement delete_tokens = {
     "DELETE FROM pganalytics.tokens WHERE digest IN ("
     "  SELECT digest FROM pganalytics.tokens WHERE expires_at < $1 LIMIT $2)"};
@@ -71,7 +76,9 @@ void HubRetention::work(bool& partitions_changed) {
         case Stage::kPartitions:
             return drop_partition(partitions_changed);
         case Stage::kLedger:
-            return delete_rows(delete_ledger, cutoffs_.ledger, Stage::kTokens);
+            return delete_rows(delete_ledger, cutoffs_.ledger, Stage::kStorage);
+        case Stage::kStorage:
+            return delete_rows(delete_storage, cutoffs_.partitions, Stage::kTokens);
         case Stage::kTokens:
             return delete_rows(delete_tokens, cutoffs_.tokens, Stage::kAudit);
         case Stage::kAudit:

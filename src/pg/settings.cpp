@@ -264,7 +264,7 @@ constexpr Definition kDefinitions[] = {
     number_of("pganalytics.hub_retention", &values.hub_retention, kDay, 3650 * kDay, GUC_UNIT_S,
               "Time the hub keeps what it receives."),
     number_of("pganalytics.hub_storage_quota", &values.hub_storage_quota, 0, 1 << 30, GUC_UNIT_MB,
-              "No effect in this version: most storage for one collector; 0 for no limit."),
+              "Most storage for the rows of one collector; 0 for no limit."),
     text_of("pganalytics.hub_url", &values.hub_url, check_url,
             "Address of the hub; empty for the one enrolled with, or the own one."),
     text_of("pganalytics.key_file", &values.key_file, check_path,

@@ -154,6 +154,9 @@ Answer answer_of(const FrontState& state, const Request& request, const PushBegi
         case PushOutcome::kRefused:
             return error_answer(422, "the rows of this push can't be stored",
                                 worker_text(result.message));
+        case PushOutcome::kOverQuota:
+            return wait_answer(429, std::max(result.retry_after_s, 1U),
+                               "the storage quota of this collector is used up");
         case PushOutcome::kBusy:
             break;
     }

@@ -163,9 +163,10 @@ struct PushEnd {
 enum class PushOutcome : uint8_t {
     kStored = 1,
     kDuplicate = 2,
-    kConflict = 3,  // same snapshot or sequence, another digest
-    kRefused = 4,   // its rows can't be stored: 422
-    kBusy = 5,      // not now: 503 with retry_after_s
+    kConflict = 3,   // same snapshot or sequence, another digest
+    kRefused = 4,    // its rows can't be stored: 422
+    kBusy = 5,       // not now: 503 with retry_after_s
+    kOverQuota = 6,  // its collector's storage is used up: 429 with retry_after_s
 };
 
 // Sent after the durable commit.

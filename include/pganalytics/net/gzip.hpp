@@ -59,4 +59,7 @@ Inflated inflate_gzip(std::string_view bytes, size_t limit, bool accept_zlib = f
 // "compressed body is cut short" and the like; without any of the input.
 std::string_view inflate_problem_text(InflateProblem problem);
 
+// "zlib 1.2.13, ISA-L 2.30.0": for status.
+std::string gzip_library_text();
+
 }  // namespace pganalytics::net

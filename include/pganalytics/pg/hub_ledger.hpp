@@ -10,6 +10,7 @@ enum class LedgerAnswer : uint8_t {
     kNew,        // entered: its rows are to be stored in the same transaction
     kDuplicate,  // stored before, the same
     kConflict,   // its snapshot or sequence was stored with another digest; in the audit
+    kOverQuota,  // it would go beyond pganalytics.hub_storage_quota; in the audit
 };
 
 // `want_full`: the hub has never had this collector's rowsets whole. ERROR where the collector is

@@ -25,7 +25,7 @@ struct HubIdentity {
 // Remembers the CA; another one than before is a fact for the audit (`changed`).
 [[nodiscard]] bool store_ca(const Sha256& fingerprint, bool& changed, FlatError& error) noexcept;
 
-// Alarms that stand: how many, and the newest in words ("name: why").
+// Alarms that stand (identities, quotas): how many, and the newest in words ("name: why").
 struct HubAlarms {
     uint64_t count = 0;
     std::string newest;

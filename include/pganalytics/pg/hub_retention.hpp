@@ -40,6 +40,7 @@ class HubRetention {
         kList,
         kPartitions,
         kLedger,
+        kStorage,
         kTokens,
         kAudit,
         kCertificates
