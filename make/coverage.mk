@@ -1,7 +1,7 @@
 # Coverage of src/ by unit tests, regress and end to end, program and library alike: products of
 # their own under build/coverage. Servers of the unprivileged user write their counters there.
 
-COVERAGE_FLAGS := --coverage -fprofile-update=atomic -U_FORTIFY_SOURCE -O1
+COVERAGE_FLAGS := --coverage -DPGANALYTICS_COVERAGE -fprofile-update=atomic -U_FORTIFY_SOURCE -O1
 
 ## make coverage        line coverage of src/ by all tests
 coverage:

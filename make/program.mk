@@ -14,7 +14,7 @@ hardened_cppflags := -D_FORTIFY_SOURCE=2 -D_GLIBCXX_ASSERTIONS
 hardened_cxxflags := -fPIE -fstack-protector-strong -fstack-clash-protection -fcf-protection
 program_cxxflags := -std=c++20 $(OPTIMISE) $(WARNINGS) $(CXX_QUIRKS) -fvisibility=hidden -pthread $(PREFIX_MAP)
 program_ldflags := -pie -pthread -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack -Wl,--as-needed
-program_libs := -lcurl -lssl -lcrypto -lz -lisal
+program_libs := -lcurl -lssl -lcrypto -lz -lisal -lseccomp
 
 # Not every machine has control-flow protection.
 ifeq ($(filter x86_64 i686,$(shell uname -m)),)

@@ -77,7 +77,7 @@ void ServerProcesses::read_process(const std::string& root, int64_t pid) {
     process.seen = true;
     const Result<std::string> status_text = read_pid_file(root, pid, "status");
     const PidStatus status = status_text ? parse_pid_status(*status_text) : PidStatus();
-    const Result<std::string> io_text = read_pid_file(root, pid, "io");
+    const Result<std::string> io_text = read_io_ ? read_io_(pid) : read_pid_file(root, pid, "io");
     const PidIo io = io_text ? parse_pid_io(*io_text) : PidIo();
     Kind& kind = kinds_[process.kind];
     Counters& last = process.counters;

@@ -5,7 +5,9 @@
 
 #include "pganalytics/core/catalog.hpp"
 #include "pganalytics/core/version.hpp"
+#include "pganalytics/host/files.hpp"
 #include "pganalytics/host/process.hpp"
+#include "pganalytics/host/sandbox.hpp"
 #include "pganalytics/keys/answers.hpp"
 
 namespace pganalytics::keys {
@@ -17,28 +19,44 @@ constexpr int kQuestionTimeoutMs = 30'000;
 constexpr int kAnswerTimeoutMs = 5'000;
 
 template <class Question>
-bool answer_frame(net::FrameSocket& socket, std::string_view payload) {
+bool answer_frame(net::FrameSocket& socket, std::string_view payload,
+                  const std::function<void(const HubFiles&)>& confine) {
     const auto question = decode<Question>(payload);
     if (!question) return false;
     // Before the very first answer there is no directory to leave words in.
     const Status kept = host::keep_last_words(question->files.state_directory, "keys");
     static_cast<void>(kept);
+    if (confine) confine(question->files);
     const auto result = answer(*question, host::now_seconds());
     return socket.send_message(result) && socket.drain(kAnswerTimeoutMs);
 }
 
+// Where the directory can't be made, the answer says so; it will not be made from inside.
+void confine(const HubFiles& files) {
+    const Status made = host::make_state_directory(files.state_directory, true);
+    static_cast<void>(made);
+    host::SandboxPlan plan;
+    plan.role = host::SandboxRole::kKeys;
+    plan.files = {files.ca_file, files.ca_key_file, files.cert_file, files.key_file,
+                  files.master_key_file};
+    std::erase(plan.files, std::string());
+    plan.list = {files.state_directory};
+    plan.write = {files.state_directory + "/hub"};
+    host::Sandbox().enter(plan);
+}
+
 }  // namespace
 
-int answer_question(net::FrameSocket& socket) {
+int answer_question(net::FrameSocket& socket, const std::function<void(const HubFiles&)>& confine) {
     const Hello ours{.version = std::string(kVersion), .catalog_digest = catalog_digest()};
     if (!socket.exchange_hello(ours)) return 1;
     const auto frame = socket.wait_frame(kQuestionTimeoutMs);
     if (!frame) return 1;
     bool answered = false;
     if (frame->type == FrameType::kKeysInit) {
-        answered = answer_frame<KeysInit>(socket, frame->payload);
+        answered = answer_frame<KeysInit>(socket, frame->payload, confine);
     } else if (frame->type == FrameType::kKeysSign) {
-        answered = answer_frame<KeysSign>(socket, frame->payload);
+        answered = answer_frame<KeysSign>(socket, frame->payload, confine);
     } else {
         answered = frame->type == FrameType::kStop;
     }
@@ -52,7 +70,7 @@ int keys_main(std::span<const std::string>) {
     }
     if (!host::limit_memory(kMemory)) return 1;
     net::FrameSocket socket;
-    return answer_question(socket);
+    return answer_question(socket, confine);
 }
 
 }  // namespace pganalytics::keys

@@ -52,6 +52,7 @@ ServeSettings serve_settings(const HubNames& names, const KeysInitResult& files,
     out.server_version = PG_VERSION;
     out.state_directory = state_directory();
     out.certificate_end = files.certificate_expires_at;
+    out.ca_key_file = files.files.ca_key_file;
     return out;
 }
 
@@ -184,6 +185,7 @@ bool HubStages::take_listening(const Frame& frame) {
     const auto listening = decode<Listening>(frame.payload);
     if (!listening) return false;
     listening_ = listening->error.empty();
+    publish_sandbox(listening->sandbox);
     if (!listening_) {
         publish(listening->error,
                 "Look at pganalytics.hub_listen_addresses, hub_port and hub_console_port.");

@@ -86,6 +86,11 @@ void publish_certificate(int64_t end, bool own) {
     shared().own_certificate = own;
 }
 
+void publish_sandbox(std::string_view layers) {
+    const SpinLock lock(shared().mutex);
+    copy_text(shared().front_sandbox, layers);
+}
+
 void publish_busy(std::string_view reason) {
     const TimestampTz now = GetCurrentTimestamp();
     // Cut where a character begins.

@@ -69,6 +69,7 @@ void put_hub_status(ResultRows* result) {
     if (hub.front_pid != 0) {
         put_status_number(result, kFront, "pid", static_cast<uint64_t>(hub.front_pid));
     }
+    put_status(result, kFront, "sandbox", text_or_null(hub.front_sandbox));
     put_status_number(result, kFront, "starts", hub.front_starts, "times");
     put_status_number(result, kFront, "cpu_time", hub.front_cpu_us / 1000, "milliseconds");
 }

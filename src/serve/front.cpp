@@ -12,6 +12,8 @@ namespace pganalytics::serve {
 
 namespace {
 
+constexpr int kFarewellMs = 100;
+
 template <class Message>
 bool decoded(const Frame& frame, Message& message) {
     std::optional<Message> read = decode<Message>(frame.payload);
@@ -22,7 +24,9 @@ bool decoded(const Frame& frame, Message& message) {
 }  // namespace
 
 Front::Front(asio::io_context& io, net::FrameSocket& socket)
-    : io_(io), link_(io, socket, [this](const Frame& frame) { return take_frame(frame); }) {
+    : io_(io),
+      socket_(socket),
+      link_(io, socket, [this](const Frame& frame) { return take_frame(frame); }) {
     state_.worker = &link_;
 }
 
@@ -50,8 +54,7 @@ bool Front::take_frame(const Frame& frame) {
         case FrameType::kServeSettings: {
             ServeSettings settings;
             if (!decoded(frame, settings)) return false;
-            take_settings(std::move(settings));
-            return true;
+            return take_settings(std::move(settings));
         }
         case FrameType::kServeTargets: {
             ServeTargets targets;
@@ -109,7 +112,36 @@ void Front::start_once() {
     }
 }
 
-void Front::take_settings(ServeSettings settings) {
+bool Front::enter_sandbox() {
+    const ServeSettings& now = state_.settings;
+    const std::vector<std::string> files = {now.cert_file, now.key_file, now.ca_file,
+                                            now.master_key_file};
+    if (sandbox_.entered()) {
+        return std::all_of(files.begin(), files.end(),
+                           [this](const std::string& file) { return sandbox_.covers_file(file); });
+    }
+    host::SandboxPlan plan;
+    plan.role = host::SandboxRole::kServe;
+    plan.files = files;
+    plan.kept_out = {now.ca_key_file, now.state_directory + "/hub"};
+    plan.resolves_names = true;
+    sandbox_.enter(plan);
+    if (const std::string missing = sandbox_.missing(); !missing.empty()) {
+        link_.log(LogLevel::kInfo, "sandbox",
+                  "pganalytics serve runs without a part of its sandbox", missing);
+    }
+    return true;
+}
+
+// It ends, and the worker starts one that gets at what this one must not reach.
+void Front::begin_anew(std::string why) {
+    link_.log(LogLevel::kInfo, "front begins anew", "pganalytics serve is being started again",
+              std::move(why));
+    socket_.drain(kFarewellMs);
+    io_.stop();
+}
+
+bool Front::take_settings(ServeSettings settings) {
     const ServeSettings& old = state_.settings;
     const bool same_doors = settings.listen_addresses == old.listen_addresses &&
                             settings.port == old.port && settings.console_port == old.console_port;
@@ -117,6 +149,10 @@ void Front::take_settings(ServeSettings settings) {
     if ((settings.console_port == 0) != (old.console_port == 0)) files_mark_.clear();
     state_.settings = std::move(settings);
     start_once();
+    if (!enter_sandbox()) {
+        begin_anew("Its settings name files that were none of its business before.");
+        return false;
+    }
     const auto connections =
         static_cast<size_t>(std::max<int32_t>(state_.settings.max_connections, 1));
     state_.admission.set_limit(connections);
@@ -127,6 +163,7 @@ void Front::take_settings(ServeSettings settings) {
     read_files();
     if (!same_doors) listening_ = false;
     listen();
+    return true;
 }
 
 void Front::read_files() {
@@ -204,6 +241,10 @@ Task<> Front::watch() {
         co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, error));
         const bool due = Clock::now() >= look;
         if (due) look = Clock::now() + kFilesLook;
+        if (due && sandbox_.outdated()) {
+            begin_anew("Files that it reads were replaced.");
+            co_return;
+        }
         if (open_ && (due || collectors_tls_ == nullptr)) read_files();
         if (open_ && !listening_) listen();
     }

@@ -35,7 +35,8 @@ std::string network_text(const asio::ip::address& address) {
 void Front::say_listening(std::string error) {
     if (listening_said_ == error) return;
     listening_said_ = error;
-    link_.send(Listening{state_.settings.port, state_.settings.console_port, std::move(error)});
+    link_.send(Listening{state_.settings.port, state_.settings.console_port, std::move(error),
+                         sandbox_.text()});
 }
 
 void Front::listen() {

@@ -61,14 +61,17 @@ int Shipper::run() {
     Hello hello;
     hello.version = kVersion;
     hello.catalog_digest = catalog_digest();
+    start_io_helper();
     if (const Result<Hello> theirs = socket_.exchange_hello(hello); !theirs) return 1;
-    while (true) {
+    while (!anew_) {
         wait();
         now_ = this_moment();
         socket_.service();
         if (!take_frames()) break;
         end_cycle_where_due();
-        serve_hub();
+        look_at_sandbox();
+        // The hub's first byte comes into the sandbox.
+        if (sandbox_.entered()) serve_hub();
         answer_waiters();
         answers_.pump();
     }
@@ -102,7 +105,7 @@ void Shipper::wait() {
 // False: the conversation is over.
 bool Shipper::take_frames() {
     frames_left_ = true;
-    for (int i = 0; i < kFramesAtOnce; ++i) {
+    for (int i = 0; i < kFramesAtOnce && !anew_; ++i) {
         const std::optional<Frame> frame = socket_.next();
         frames_left_ = frame.has_value();
         if (!frame) break;
@@ -184,6 +187,10 @@ Status Shipper::take_settings(const ShipSettings& settings) {
                 log(LogLevel::kWarning, "memory limit", limited.error());
     }
     settings_ = settings;
+    if (needs_new_process()) {
+        begin_anew("Its settings name files that were none of its business before.");
+        return {};
+    }
     if (!same_state) set_up_state_directory();
     schedule_.set_interval(int64_t{settings.full_interval_s} * kSecond);
     // A third of the memory; the rest is for a cycle under way, the filter and the libraries.
@@ -197,6 +204,7 @@ Status Shipper::take_settings(const ShipSettings& settings) {
     link_.configure(settings, !state_problem_, now_);
     // At once: the next frame may be a cycle, and that is the new identity's.
     take_link_change();
+    enter_sandbox();
     return {};
 }
 
@@ -224,6 +232,7 @@ void Shipper::take_facts(const ServerFacts& facts) {
     // Shapes are pointed to by the cycle under way; a server does not change its major in a run.
     if (!shapes_) shapes_.emplace(major);
     facts_ = facts;
+    enter_sandbox();
 }
 
 Status Shipper::begin_cycle(const CycleBegin& begin) {

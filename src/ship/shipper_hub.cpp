@@ -62,7 +62,8 @@ void Shipper::take_register(const Request& request) {
 StatusSource Shipper::status_source() const {
     return {figures_,     link_,          queue_,
             filter_,      state_problem_, settings_ ? settings_->state_directory : std::string(),
-            incarnation_, next_sequence_, now_};
+            incarnation_, next_sequence_, now_,
+            sandbox_};
 }
 
 void Shipper::open_journal() {

@@ -207,6 +207,12 @@ void describe_program(Table& table, const StatusSource& source) {
     }
 }
 
+void describe_sandbox(Table& table, const host::Sandbox& sandbox) {
+    table.component("sandbox");
+    for (const host::Sandbox::Layer& layer : sandbox.layers())
+        table.text(layer.name, layer.state, layer.note);
+}
+
 }  // namespace
 
 std::string status_report(const StatusSource& source) {
@@ -222,6 +228,7 @@ std::string status_report(const StatusSource& source) {
                     loss_note(LossReason::kDamaged));
     describe_cycles(table, source);
     describe_program(table, source);
+    describe_sandbox(table, source.sandbox);
     return table.take();
 }
 

@@ -222,7 +222,7 @@ class Front(Program):
         return self
 
     def listening(self, error: str = "") -> None:
-        self.send(LISTENING, signed(8443) + signed(8444) + text(error))
+        self.send(LISTENING, signed(8443) + signed(8444) + text(error) + text("played"))
 
     def read_targets(self) -> None:
         reader = self.take(TARGETS)

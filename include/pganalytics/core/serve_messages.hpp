@@ -39,11 +39,12 @@ struct ServeSettings {
     std::string server_version;
     std::string state_directory;  // for the front's lock and last words
     int64_t certificate_end = 0;  // of the hub's certificate; another one: read the files again
+    std::string ca_key_file;      // which it never opens: what its sandbox must not reach
     static void fields(auto& self, auto& codec) {
         codec(self.listen_addresses, self.port, self.console_port, self.hub_id, self.hub_url,
               self.cert_file, self.key_file, self.ca_file, self.master_key_file, self.retention_s,
               self.max_body, self.max_connections, self.accept_zlib, self.issue_keys,
-              self.server_version, self.state_directory, self.certificate_end);
+              self.server_version, self.state_directory, self.certificate_end, self.ca_key_file);
     }
 };
 
@@ -96,8 +97,11 @@ struct Listening {
     static constexpr FrameType kType = FrameType::kListening;
     int32_t port = 0;
     int32_t console_port = 0;
-    std::string error;  // empty: both are open
-    static void fields(auto& self, auto& codec) { codec(self.port, self.console_port, self.error); }
+    std::string error;    // empty: both are open
+    std::string sandbox;  // its layers, in words
+    static void fields(auto& self, auto& codec) {
+        codec(self.port, self.console_port, self.error, self.sandbox);
+    }
 };
 
 struct HubHealth {

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <string>
 #include <unordered_map>
@@ -22,6 +23,10 @@ class ServerProcesses {
     // parent of the worker that started this program.
     ServerProcesses(int64_t since, int64_t postmaster = 0)
         : since_(since), postmaster_(postmaster) {}
+
+    // How /proc/PID/io is read where this process itself must not (process_io.hpp).
+    using ReadIo = std::function<Result<std::string>(int64_t pid)>;
+    void read_io_with(ReadIo read) { read_io_ = std::move(read); }
 
     // Appends the rows of sysstat.processes, whose columns they have in order; `root` as in
     // HostFacts. No rows where the postmaster is not to be seen.
@@ -60,6 +65,7 @@ class ServerProcesses {
 
     int64_t since_;
     int64_t postmaster_;
+    ReadIo read_io_;
     std::unordered_map<int64_t, Process> processes_;
     std::map<std::string, Kind> kinds_;
 };

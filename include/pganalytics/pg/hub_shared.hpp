@@ -40,6 +40,7 @@ struct HubShared {
     char hub_url[512];  // of the collectors' listener
     pid_t front_pid;    // of `serve`; 0: none
     uint64_t front_starts;
+    char front_sandbox[512];        // its layers, in words; empty: not known yet
     int32_t failed_starts;          // in a row
     TimestampTz last_failed_start;  // 0: none
     uint64_t snapshots_stored;

@@ -39,6 +39,8 @@ void publish_alarms(const HubAlarms& alarms);
 void publish_certificate(int64_t end, bool own);
 // Pushes were put off for now.
 void publish_busy(std::string_view reason);
+// What the front says of its sandbox.
+void publish_sandbox(std::string_view layers);
 void publish_figures(const IngestTotals& totals, uint64_t worker_cpu_us, uint64_t front_cpu_us,
                      pid_t front_pid, uint64_t front_starts);
 

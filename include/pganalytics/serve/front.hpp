@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "pganalytics/host/files.hpp"
+#include "pganalytics/host/sandbox.hpp"
 #include "pganalytics/net/frame_socket.hpp"
 #include "pganalytics/net/openssl_handles.hpp"
 #include "pganalytics/serve/connection.hpp"
@@ -41,9 +42,12 @@ class Front {
     };
 
     bool take_frame(const Frame& frame);
-    void take_settings(ServeSettings settings);
+    bool take_settings(ServeSettings settings);
     bool take_targets(const ServeTargets& targets);
     void start_once();
+    // False: the settings name files that only a new process gets at.
+    bool enter_sandbox();
+    void begin_anew(std::string why);
 
     // The files the settings name: read anew where they changed. The old ones stay in use where
     // the new ones are not fit for it.
@@ -67,6 +71,7 @@ class Front {
     Task<> watch();
 
     asio::io_context& io_;
+    net::FrameSocket& socket_;
     WorkerLink link_;
     FrontState state_;
     bool open_ = false;       // the worker's lists are complete
@@ -78,6 +83,7 @@ class Front {
     std::string files_mark_;
     std::string files_problem_;
     std::optional<host::FileLock> lock_;
+    host::Sandbox sandbox_;
     std::map<Admission::Id, std::shared_ptr<Connection>> connections_;
     Admission::Id last_id_ = 0;
 };

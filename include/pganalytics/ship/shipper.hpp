@@ -20,6 +20,8 @@
 #include "pganalytics/core/sparse_filter.hpp"
 #include "pganalytics/host/files.hpp"
 #include "pganalytics/host/process.hpp"
+#include "pganalytics/host/process_io.hpp"
+#include "pganalytics/host/sandbox.hpp"
 #include "pganalytics/host/server_processes.hpp"
 #include "pganalytics/net/frame_socket.hpp"
 #include "pganalytics/ship/answers.hpp"
@@ -52,6 +54,11 @@ class Shipper {
     void set_up_state_directory();
     void open_journal();
     void journal(const Status& written);
+    void start_io_helper();
+    void enter_sandbox();
+    bool needs_new_process() const;
+    void look_at_sandbox();
+    void begin_anew(std::string_view why);
     void inherit_own_groups();
     void keep_own_groups();
 
@@ -103,6 +110,10 @@ class Shipper {
     SlicedRowsets slices_;
     std::unique_ptr<Cycle> cycle_;
     host::ServerProcesses processes_{host::now_us()};
+    host::ProcessIoHelper io_helper_;
+    host::Sandbox sandbox_;
+    int64_t look_at_sandbox_at_ = 0;
+    bool anew_ = false;  // only a new process can go on
     HostReader volumes_;
     bool awaits_volumes_ = false;  // the cycle under way
     bool volumes_missed_ = false;

@@ -8,6 +8,7 @@
 #include "pganalytics/core/result.hpp"
 #include "pganalytics/core/sparse_filter.hpp"
 #include "pganalytics/core/uuid.hpp"
+#include "pganalytics/host/sandbox.hpp"
 #include "pganalytics/ship/hub_link.hpp"
 #include "pganalytics/ship/spool_queue.hpp"
 
@@ -35,6 +36,7 @@ struct StatusSource {
     Uuid incarnation{};
     uint64_t next_sequence = 1;
     Moment now;
+    const host::Sandbox& sandbox;
 };
 
 // Rows of pganalytics_status() (answer_types(RequestKind::kStatus)).

@@ -106,6 +106,7 @@ class Settings:
     accept_zlib: bool = False
     issue_keys: bool = False
     server_version: str = "15.0"
+    ca_key_file: str = ""
 
     def encode(self) -> bytes:
         return (
@@ -126,6 +127,7 @@ class Settings:
             + text(self.server_version)
             + text(self.state_directory)
             + signed(0)
+            + text(self.ca_key_file)
         )
 
 

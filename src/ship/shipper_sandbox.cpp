@@ -1,0 +1,84 @@
+// The shipper's sandbox: what it may reach, and when only a new process gets at what it needs. Runs
+// in `pganalytics ship`.
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <utility>
+
+#include "pganalytics/ship/shipper.hpp"
+
+namespace pganalytics::ship {
+
+namespace {
+
+constexpr int64_t kLookInterval = 10'000'000;
+
+// Whether a process outside the sandbox would probably get at it.
+bool can_be_used(const std::string& directory) {
+    struct stat facts {};
+    if (stat(directory.c_str(), &facts) == 0) return S_ISDIR(facts.st_mode);
+    const size_t slash = directory.rfind('/');
+    return slash != std::string::npos &&
+           access(directory.substr(0, slash + 1).c_str(), W_OK | X_OK) == 0;
+}
+
+std::vector<std::string> given_files(const ShipSettings& settings) {
+    std::vector<std::string> files = {settings.ca_file, settings.cert_file, settings.key_file};
+    std::erase(files, std::string());
+    return files;
+}
+
+}  // namespace
+
+// Figures of the server's processes without the helper: all but what they read and write.
+void Shipper::start_io_helper() {
+    if (host::landlock_version() == 0) return;
+    if (const Status started = io_helper_.start(); !started)
+        return log(LogLevel::kWarning, "processes", started.error());
+    processes_.read_io_with([this](int64_t pid) { return io_helper_.read(pid); });
+}
+
+// As soon as it is known what there is to reach. Sizes of the server's files need no more than the
+// names in its directories.
+void Shipper::enter_sandbox() {
+    if (!settings_ || !facts_ || sandbox_.entered() || anew_) return;
+    host::SandboxPlan plan;
+    plan.role = host::SandboxRole::kShip;
+    plan.files = given_files(*settings_);
+    plan.kept_out = {facts_->data_directory, settings_->state_directory + "/hub"};
+    plan.read = {"/proc", "/sys"};
+    plan.list = {"/"};
+    plan.write = {settings_->state_directory};
+    plan.resolves_names = true;
+    sandbox_.enter(plan);
+    if (const std::string missing = sandbox_.missing(); !missing.empty())
+        log(LogLevel::kInfo, "sandbox",
+            make_error("00000", "pganalytics ship runs without a part of its sandbox", missing));
+}
+
+bool Shipper::needs_new_process() const {
+    if (!sandbox_.entered()) return false;
+    for (const std::string& file : given_files(*settings_))
+        if (!sandbox_.covers_file(file)) return true;
+    return !sandbox_.covers_tree(settings_->state_directory) &&
+           can_be_used(settings_->state_directory);
+}
+
+void Shipper::look_at_sandbox() {
+    if (!sandbox_.entered() || now_.monotonic < look_at_sandbox_at_) return;
+    look_at_sandbox_at_ = now_.monotonic + kLookInterval;
+    // What is being read or asked for is not broken off.
+    if (cycle_ || held_ || !waiters_.empty()) return;
+    if (sandbox_.outdated()) begin_anew("Files that it reads were replaced.");
+    if (io_helper_.lost()) begin_anew("The helper that reads /proc/PID/io is gone.");
+}
+
+// The worker starts another one; what waits for the hub is on disk by then.
+void Shipper::begin_anew(std::string_view why) {
+    log(LogLevel::kInfo, "begins anew",
+        make_error("00000", "pganalytics ship is being started again", std::string(why)));
+    socket_.drain(100);
+    anew_ = true;
+}
+
+}  // namespace pganalytics::ship
