@@ -63,4 +63,9 @@ torture: private torture-spool
 torture-spool: $(spool_states)
 	SPOOL_CRASH_STATES=1000000 SPOOL_DAMAGE_CASES=100000 $(spool_states) --gtest_brief=1
 
+## make mutants         seeded defects of spool and delivery, each caught by a test (tests/mutants/mutants.toml)
+mutants: $(BUILD)/unit/ship_test
+	@tests/mutants/run
+.PHONY: mutants
+
 .PHONY: run torture torture-spool
