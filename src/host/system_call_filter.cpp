@@ -156,13 +156,14 @@ void allow_own_affairs(Filter& filter) {
     constexpr uint64_t kThread = CLONE_VM | CLONE_THREAD | CLONE_SIGHAND;
     constexpr uint64_t kSpaces = CLONE_NEWNS | CLONE_NEWUSER | CLONE_NEWNET | CLONE_NEWPID;
     filter.allow_where("clone", masked(0, kThread | kSpaces, kThread));
-    for (const uint64_t operation : {PR_SET_NAME, PR_GET_NAME, 0x53564d41 /* names of memory */}) {
+    for (const unsigned operation :
+         {unsigned{PR_SET_NAME}, unsigned{PR_GET_NAME}, 0x53564d41U /* names of memory */}) {
         filter.allow_where("prctl", equal(0, operation));
     }
     // Not those that have the kernel send signals to others (F_SETOWN, F_SETSIG).
-    for (const uint64_t command : {F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_GETLK, F_SETLK,
-                                   F_SETLKW, F_DUPFD_CLOEXEC}) {
-        filter.allow_where("fcntl", equal(1, command));
+    for (const int command : {F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_GETLK, F_SETLK,
+                              F_SETLKW, F_DUPFD_CLOEXEC}) {
+        filter.allow_where("fcntl", equal(1, static_cast<uint64_t>(command)));
     }
     // Limits of its own only.
     filter.allow_where("prlimit64", equal(0, 0));
@@ -199,7 +200,7 @@ void allow_by_role(Filter& filter, SandboxRole role) {
     filter.allow(kEverybody);
     allow_memory(filter);
     allow_own_affairs(filter);
-    for (const uint64_t request : {FIONBIO, FIONREAD}) {
+    for (const uint64_t request : {uint64_t{FIONBIO}, uint64_t{FIONREAD}}) {
         filter.allow_where("ioctl", equal(1, request));
     }
     if (role == SandboxRole::kServe) {
