@@ -4,6 +4,7 @@
 #include <span>
 
 #include "pganalytics/core/catalog.hpp"
+#include "pganalytics/core/change_marks.hpp"
 
 namespace pganalytics::parts {
 
@@ -52,6 +53,14 @@ constexpr Column statement(std::string_view name, std::string_view sql, std::str
 
 constexpr Rowset shown_by(Presence presence, Rowset rowset) {
     rowset.presence = presence;
+    return rowset;
+}
+
+// By definitions alone where no other mark is named. On majors after `until` it has what no mark
+// tells.
+constexpr Rowset changing_with_definitions(Rowset rowset, unsigned others = 0, int until = 999) {
+    rowset.changes_with = static_cast<uint8_t>(kWithDefinitions | others);
+    rowset.marked_until = until;
     return rowset;
 }
 

@@ -277,25 +277,29 @@ constexpr int kPeriod = 3600;
 constexpr int kWhole = 12 * 3600;
 
 constexpr Rowset kRowsets[] = {
-    {"pg_bloat",
-     "tables",
-     Scope::kDatabase,
-     kPeriod,
-     kTablesSources,
-     kTables,
-     "estimates of what is empty in the 1,000 largest tables and materialized views, from "
-     "statistics",
-     {},
-     kWhole},
-    {"pg_bloat",
-     "indexes",
-     Scope::kDatabase,
-     kPeriod,
-     kIndexesSources,
-     kIndexes,
-     "estimates of what is empty in the 1,000 largest b-tree indexes, from statistics",
-     {},
-     kWhole},
+    changing_with_definitions(
+        {"pg_bloat",
+         "tables",
+         Scope::kDatabase,
+         kPeriod,
+         kTablesSources,
+         kTables,
+         "estimates of what is empty in the 1,000 largest tables and materialized views, from "
+         "statistics",
+         {},
+         kWhole},
+        kWithVacuums),
+    changing_with_definitions(
+        {"pg_bloat",
+         "indexes",
+         Scope::kDatabase,
+         kPeriod,
+         kIndexesSources,
+         kIndexes,
+         "estimates of what is empty in the 1,000 largest b-tree indexes, from statistics",
+         {},
+         kWhole},
+        kWithVacuums),
 };
 
 }  // namespace

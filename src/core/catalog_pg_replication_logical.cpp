@@ -224,10 +224,12 @@ constexpr Rowset kRowsets[] = {
     shown_by(Presence::kSubscriptions,
              {"pg_replication", "subscription_workers", Scope::kCluster, 0, kWorkersSources,
               kWorkers, "workers of subscriptions and how far they are"}),
-    {"pg_replication", "subscription_tables", Scope::kDatabase, 600, kTablesSources, kTables,
-     "tables of subscriptions and the state of their first synchronization"},
-    {"pg_replication", "publications", Scope::kDatabase, 600, kPublicationsSources, kPublications,
-     "publications, what they publish and of how many tables"},
+    changing_with_definitions(
+        {"pg_replication", "subscription_tables", Scope::kDatabase, 600, kTablesSources, kTables,
+         "tables of subscriptions and the state of their first synchronization"}),
+    changing_with_definitions({"pg_replication", "publications", Scope::kDatabase, 600,
+                               kPublicationsSources, kPublications,
+                               "publications, what they publish and of how many tables"}),
 };
 
 }  // namespace

@@ -127,8 +127,9 @@ constexpr Column kAvailable[] = {
 };
 
 constexpr Rowset kExtensionsRowsets[] = {
-    {"pg_extensions", "installed", Scope::kDatabase, 600, kInstalledSources, kInstalled,
-     "extensions installed in each database"},
+    changing_with_definitions({"pg_extensions", "installed", Scope::kDatabase, 600,
+                               kInstalledSources, kInstalled,
+                               "extensions installed in each database"}),
     {"pg_extensions", "available", Scope::kCluster, 3600, kAvailableSources, kAvailable,
      "extensions whose files are on the server's host"},
 };

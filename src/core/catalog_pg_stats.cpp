@@ -303,8 +303,10 @@ constexpr Rowset kRowsets[] = {
      "is the relation's own"},
     {"pg_stats", "indexes", Scope::kDatabase, 0, kIndexesSources, kIndexes,
      "indexes: scans, entries, blocks"},
-    {"pg_stats", "relations", Scope::kDatabase, 600, kRelationsSources, kRelations,
-     "tables and indexes as the catalog has them: kind, size, age, validity, options"},
+    changing_with_definitions(
+        {"pg_stats", "relations", Scope::kDatabase, 600, kRelationsSources, kRelations,
+         "tables and indexes as the catalog has them: kind, size, age, validity, options"},
+        kWithVacuums),
 };
 
 }  // namespace

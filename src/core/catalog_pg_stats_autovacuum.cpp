@@ -162,8 +162,10 @@ constexpr Column kAutovacuum[] = {
 #undef PGANALYTICS_THRESHOLD
 
 constexpr Rowset kRowsets[] = {
-    {"pg_stats", "autovacuum", Scope::kDatabase, 600, kSources, kAutovacuum,
-     "what autovacuum goes by for each table, reckoned from settings, options and size"},
+    changing_with_definitions(
+        {"pg_stats", "autovacuum", Scope::kDatabase, 600, kSources, kAutovacuum,
+         "what autovacuum goes by for each table, reckoned from settings, options and size"},
+        kWithVacuums | kWithSettings, 18),
 };
 
 }  // namespace

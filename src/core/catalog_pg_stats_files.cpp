@@ -69,16 +69,17 @@ constexpr Column kMultixactMembers[] = {
 };
 
 constexpr Rowset kRowsets[] = {
-    {"pg_stats",
-     "file_sizes",
-     Scope::kDatabase,
-     900,
-     kSources,
-     kFileSizes,
-     "sizes of tables, indexes, materialized views and sequences by fork, as the file system has "
-     "them",
-     {},
-     12 * 3600},
+    changing_with_definitions({"pg_stats",
+                               "file_sizes",
+                               Scope::kDatabase,
+                               900,
+                               kSources,
+                               kFileSizes,
+                               "sizes of tables, indexes, materialized views and sequences by "
+                               "fork, as the file system has "
+                               "them",
+                               {},
+                               12 * 3600}),
     {"pg_stats",
      "multixact_members",
      Scope::kHost,

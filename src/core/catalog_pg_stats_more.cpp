@@ -309,10 +309,14 @@ constexpr Rowset kRowsets[] = {
      "how far transaction and multixact ids have aged, and the ages at which the server acts"},
     {"pg_stats", "functions", Scope::kDatabase, 60, kFunctionsSources, kFunctions,
      "functions that were called while track_functions counted them"},
-    {"pg_stats", "sequences", Scope::kDatabase, 600, kSequencesSources, kSequences,
-     "sequences: how far they are, where they end, and the column behind them"},
-    {"pg_stats", "oldest_relations", Scope::kDatabase, 600, kOldestSources, kOldest,
-     "the relations of each database that hold back its oldest transaction and multixact id"},
+    changing_with_definitions(
+        {"pg_stats", "sequences", Scope::kDatabase, 600, kSequencesSources, kSequences,
+         "sequences: how far they are, where they end, and the column behind them"},
+        kWithSequences),
+    changing_with_definitions(
+        {"pg_stats", "oldest_relations", Scope::kDatabase, 600, kOldestSources, kOldest,
+         "the relations of each database that hold back its oldest transaction and multixact id"},
+        kWithVacuums),
 };
 
 }  // namespace

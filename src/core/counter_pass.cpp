@@ -13,15 +13,25 @@ namespace {
 // pg_class, pg_namespace, pg_proc: rows written there are names that came, went or changed.
 constexpr uint32_t kNamingCatalogs[] = {1259, 2615, 1255};
 
+// Catalogs and what belongs to them have OIDs below this one (FirstNormalObjectId).
+constexpr uint32_t kFirstOfUsers = 16384;
+// Those that define nothing: pg_statistic, pg_statistic_ext_data, their TOAST tables, which each
+// ANALYZE writes, and pg_largeobject.
+constexpr uint32_t kDefineNothing[] = {2619, 2840, 3429, 3430, 2613};
+// pg_authid, pg_tablespace, pg_subscription: shared, and named in what databases have.
+constexpr uint32_t kSharedDefinitions[] = {1260, 1213, 6100};
+
+bool is_one_of(std::span<const uint32_t> oids, uint32_t oid) {
+    return std::find(oids.begin(), oids.end(), oid) != oids.end();
+}
+
 // There is always room for so many. What is not written costs addresses only.
 constexpr size_t kLeastChanges = 4096;
 constexpr size_t kLeastBytes = size_t{1} << 20;
 constexpr size_t kLeastUnknown = 65536;
 
 bool is_naming_catalog(StatisticsKind kind, uint32_t oid) {
-    return kind == StatisticsKind::kRelation &&
-           std::find(std::begin(kNamingCatalogs), std::end(kNamingCatalogs), oid) !=
-               std::end(kNamingCatalogs);
+    return kind == StatisticsKind::kRelation && is_one_of(kNamingCatalogs, oid);
 }
 
 uint64_t sum_at(std::string_view counters, std::span<const size_t> offsets) {
@@ -37,8 +47,8 @@ uint64_t sum_at(std::string_view counters, std::span<const size_t> offsets) {
 
 }  // namespace
 
-CounterPass::CounterPass(const FoldKey& key, std::vector<PassRowset> rowsets, WrittenRows written)
-    : key_(key), rowsets_(std::move(rowsets)), written_(std::move(written)) {
+CounterPass::CounterPass(const FoldKey& key, std::vector<PassRowset> rowsets, MarkOffsets offsets)
+    : key_(key), rowsets_(std::move(rowsets)), offsets_(std::move(offsets)) {
     if (rowsets_.size() > kMaxRowsets) rowsets_.clear();
 }
 
@@ -112,6 +122,11 @@ void CounterPass::settle(Database& database) {
     database.written = 0;
 }
 
+void CounterPass::forget_marks() {
+    shared_definitions_ = 0;
+    for (const auto& database : databases_) database->marks = {};
+}
+
 void CounterPass::begin(int64_t now_us, int64_t interval_us, std::span<const uint32_t> databases) {
     now_us_ = now_us;
     interval_us_ = interval_us;
@@ -136,6 +151,7 @@ void CounterPass::begin(int64_t now_us, int64_t interval_us, std::span<const uin
         settle(*next.back());
     }
     databases_ = std::move(next);
+    forget_marks();
 }
 
 // For another pass, of which nothing is noted yet.
@@ -163,6 +179,7 @@ void CounterPass::again() {
     make_room({wanted_.changes + wanted_.changes / 4, wanted_.bytes + wanted_.bytes / 4,
                wanted_.unknown + wanted_.unknown / 4});
     for (const auto& database : databases_) database->written = 0;
+    forget_marks();
 }
 
 void CounterPass::note_unknown(Database& database, uint64_t key) {
@@ -181,16 +198,35 @@ void CounterPass::note_change(Database& database, const KnownObject& object, uin
     changes_.push_back({&database, place, object.rowset, hash, {copy, counters.size()}});
 }
 
+// Of a relation of its own.
+void CounterPass::mark(Database& database, uint32_t oid, std::string_view counters) const {
+    database.marks.vacuums += sum_at(counters, offsets_.vacuums);
+    if (oid >= kFirstOfUsers || is_one_of(kDefineNothing, oid)) return;
+    const uint64_t written = sum_at(counters, offsets_.written);
+    database.marks.definitions += written;
+    if (is_naming_catalog(StatisticsKind::kRelation, oid)) database.written += written;
+}
+
+// Of one that no rowset of the pass has: of the users', it is a sequence.
+void CounterPass::mark_others(Database& database, uint32_t oid, std::string_view counters) const {
+    if (oid >= kFirstOfUsers) database.marks.sequences += fold_hash(key_, counters) ^ oid;
+}
+
 void CounterPass::meet_in(Database& database, StatisticsKind kind, uint32_t oid,
                           std::string_view counters, std::optional<uint64_t>& hash, bool shared) {
     KnownObject* const object = database.objects.find(kind, oid);
     if (object == nullptr) {
         // All databases have the same shared ones, and no reading is needed to see that.
-        if (!shared) note_unknown(database, unknown_key(kind, oid));
+        if (shared) return;
+        note_unknown(database, unknown_key(kind, oid));
+        if (kind == StatisticsKind::kRelation) mark_others(database, oid, counters);
         return;
     }
     object->set(KnownObject::kMetNow);
-    if (object->rowset >= rowsets_.size()) return;
+    if (object->rowset >= rowsets_.size()) {
+        if (kind == StatisticsKind::kRelation && !shared) mark_others(database, oid, counters);
+        return;
+    }
     const Group& group = database.groups[object->rowset];
     if (!group.primed || group.whole) return;
     if (!hash) hash = fold_hash(key_, counters);
@@ -222,12 +258,14 @@ void CounterPass::meet(StatisticsKind kind, uint32_t datid, uint32_t oid,
                        std::string_view counters) {
     std::optional<uint64_t> hash;
     if (datid == 0) {
+        if (kind == StatisticsKind::kRelation && is_one_of(kSharedDefinitions, oid))
+            shared_definitions_ += sum_at(counters, offsets_.written);
         for (const auto& database : databases_) meet_in(*database, kind, oid, counters, hash, true);
         return;
     }
     Database* const database = met(datid);
     if (database == nullptr) return;
-    if (is_naming_catalog(kind, oid)) database->written += sum_at(counters, written_.offsets);
+    if (kind == StatisticsKind::kRelation) mark(*database, oid, counters);
     meet_in(*database, kind, oid, counters, hash, false);
 }
 
@@ -281,6 +319,14 @@ bool CounterPass::stands_in(uint32_t datid) const {
     const Database* const database = find(datid);
     if (database == nullptr || !all_primed(*database) || database->lacks) return false;
     return !database->signs || now_us_ < database->not_before_us;
+}
+
+std::optional<ChangeMarks> CounterPass::marks(uint32_t datid) const {
+    const Database* const database = find(datid);
+    if (database == nullptr) return std::nullopt;
+    ChangeMarks marks = database->marks;
+    marks.definitions += shared_definitions_;
+    return marks;
 }
 
 // --- what is known

@@ -21,6 +21,14 @@ int64_t period_of(const PlanDatabase& database, const PlanRowset& rowset) {
     if (rowset.pass_period_us == 0) return rowset.period_us;
     return database.by_pass ? rowset.pass_period_us : 0;
 }
+
+// Of the counters a pass fills; their labels are by the catalogs.
+std::optional<uint64_t> mark_of(const PlanDatabase& database, const PlanRowset& rowset) {
+    const unsigned which =
+        rowset.pass_period_us > 0 ? unsigned{kWithDefinitions} : unsigned{rowset.changes_with};
+    if (which == 0 || rowset.cluster || !database.marks) return std::nullopt;
+    return change_mark(*database.marks, which);
+}
 }  // namespace
 
 VisitPlan::State& VisitPlan::state_of(const Key& key) {
@@ -40,6 +48,43 @@ int64_t VisitPlan::waits_since(int64_t period_us, const State& state) const {
                                ? state.seen
                                : state.good + std::max(period_us - state.ahead, rules_.interval_us);
     return std::max(due_at, state.attempted);
+}
+
+// --- what is as it was
+
+bool VisitPlan::is_unchanged(const PlanDatabase& database, const PlanRowset& rowset,
+                             const State& state) const {
+    if (rules_.everything || period_of(database, rowset) == 0) return false;
+    const std::optional<uint64_t> mark = mark_of(database, rowset);
+    return mark && mark == state.mark;
+}
+
+int64_t VisitPlan::due_period(const PlanDatabase& database, const PlanRowset& rowset,
+                              const State& state) const {
+    const int64_t period_us = period_of(database, rowset);
+    return is_unchanged(database, rowset, state) ? std::max(period_us, rules_.unchanged_us)
+                                                 : period_us;
+}
+
+// Of the databases with nothing else to read stay the one that waits longest, where it is time for
+// one, and those that can't wait.
+void VisitPlan::spare_unchanged() {
+    const auto is_unchanged = [](const Line& line) {
+        return std::all_of(line.due.begin(), line.due.end(),
+                           [](const Due& due) { return due.unchanged; });
+    };
+    const Line* oldest = nullptr;
+    if (now_us_ - unchanged_at_us_ + rules_.interval_us / 2 >= rules_.unchanged_gap_us)
+        for (const Line& line : lines_)
+            if (is_unchanged(line) && (oldest == nullptr || line.since < oldest->since))
+                oldest = &line;
+    const uint32_t kept = oldest == nullptr ? 0 : oldest->database.oid;
+    if (oldest != nullptr && !rules_.dry) unchanged_at_us_ = now_us_;
+    const int64_t patience_us = rules_.unchanged_most_us - rules_.unchanged_us;
+    std::erase_if(lines_, [&](const Line& line) {
+        return is_unchanged(line) && line.database.oid != kept &&
+               now_us_ - line.since < patience_us;
+    });
 }
 
 // --- what waits its turn
@@ -93,7 +138,8 @@ bool VisitPlan::is_visited_anyway(const PlanDatabase& database) {
                return !rowset.cluster && !rowset.of_extension &&
                       rowset.period_us < kBringsForwardUs && !by_pass(database, rowset) &&
                       !rowset.is_off(database.oid) &&
-                      is_due(period_of(database, rowset), state_of({database.oid, rowset.number}));
+                      is_due(due_period(database, rowset, state_of({database.oid, rowset.number})),
+                             state_of({database.oid, rowset.number}));
            });
 }
 
@@ -104,7 +150,7 @@ void VisitPlan::add_due(Line& line, const PlanRowset& rowset, bool early_too) {
                                             : database.collected;
     if (!wanted || rowset.is_off(database.oid)) return;
     const State& state = state_of({rowset.cluster ? 0 : database.oid, rowset.number});
-    const int64_t period_us = period_of(database, rowset);
+    const int64_t period_us = due_period(database, rowset, state);
     const bool early = early_too && by_pass(database, rowset);
     if (is_first_cycle(rowset, state)) return;
     if (!is_due(early ? period_us / 2 : period_us, state)) return;
@@ -113,7 +159,8 @@ void VisitPlan::add_due(Line& line, const PlanRowset& rowset, bool early_too) {
     const int64_t since = question ? now_us_ : waits_since(period_us, state);
     line.due.push_back({rowset.number, rowset.cluster, rowset.of_extension, since,
                         std::max(rowset.period_us, rowset.pass_period_us),
-                        waits_its_turn(rowset, since)});
+                        waits_its_turn(rowset, since), is_unchanged(database, rowset, state),
+                        mark_of(database, rowset)});
 }
 
 void VisitPlan::add(PlanRowset rowset) {
@@ -189,6 +236,7 @@ void VisitPlan::begin(int64_t now_us, const CycleRules& rules, std::vector<PlanD
     served_.clear();
     forget_gone();
     for (const PlanDatabase& database : databases_) queue_due(database);
+    spare_unchanged();
     std::stable_sort(lines_.begin(), lines_.end(), [&](const Line& a, const Line& b) {
         if (a.due.front().slow != b.due.front().slow) return b.due.front().slow;
         if (a.since != b.since) return a.since < b.since;
@@ -240,6 +288,8 @@ void VisitPlan::read(uint16_t rowset, bool good, int64_t cpu_us) {
         if (good) {
             state.ahead = ahead_of(*due, state);
             state.good = now_us_;
+            // What is as it was before an earlier reading is as it was before this one.
+            if (due->mark) state.mark = due->mark;
         }
     }
     line.due.erase(due);

@@ -73,8 +73,17 @@ bool has_file_sizes(const Rowset& rowset) {
     return rowset.plugin == "pg_stats" && rowset.name == "file_sizes";
 }
 
+uint16_t file_sizes_rowset() {
+    static const uint16_t number = rowset_number(*find_rowset("pg_stats", "file_sizes"));
+    return number;
+}
+
+bool changes_file_sizes(const Rowset& rowset) {
+    return rowset.plugin == "pg_stats" && (rowset.name == "tables" || rowset.name == "indexes");
+}
+
 Status fill_file_sizes(std::string_view rows, std::span<const Column* const> columns,
-                       const std::string& data_directory, RowBuilder& out) {
+                       const std::string& data_directory, AbsentFiles absent, RowBuilder& out) {
     const std::optional<Places> places = places_in(columns);
     if (!places) return make_error(sqlstate::kInternal, "rowset has no columns for file sizes");
     const std::vector<ColumnType> types = types_of(columns);
@@ -90,6 +99,7 @@ Status fill_file_sizes(std::string_view rows, std::span<const Column* const> col
             folder.null || file.null
                 ? nullptr
                 : folders.find(folder.text, static_cast<uint32_t>(file.integer));
+        if (sizes == nullptr && absent == AbsentFiles::kLeftOut) continue;
         for (size_t fork = 0; fork < kForks; ++fork) {
             Value& size = values[places->sizes[fork]];
             size.null = sizes == nullptr;

@@ -46,6 +46,11 @@ CycleRules rules_of(CyclePurpose purpose) {
     rules.interval_us = int64_t{settings().collect_interval} * 1000;
     rules.cpu_budget_us = std::max(kLeastBudgetUs, rules.interval_us / 100);
     rules.slow_budget_us = rules.cpu_budget_us / 5;
+    // A full reading a day at the latest is what the hub's views count on (hub_views.hpp).
+    constexpr int64_t kDay = 24 * 3600 * kSecond;
+    rules.unchanged_most_us =
+        std::clamp(kDay - settings().full_interval * kSecond, kDay / 48, kDay / 2);
+    rules.unchanged_us = std::min(rules.unchanged_us, rules.unchanged_most_us);
     rules.everything = purpose != CyclePurpose::kScheduled;
     rules.dry = purpose == CyclePurpose::kPreview;
     return rules;
@@ -65,7 +70,8 @@ std::vector<PlanRowset> Cycle::plan_rowsets(const CycleOrder& order) {
         const uint16_t number = rowset_number(rowset);
         rowsets.push_back({number, rowset.scope == Scope::kCluster,
                            int64_t{rowset.period_seconds} * kSecond, !rowset.extension.empty(),
-                           pass_.covers(number) ? CounterPass::kCompleteUs : 0, is_slow(rowset)});
+                           pass_.covers(number) ? CounterPass::kCompleteUs : 0, is_slow(rowset),
+                           kServerMajor <= rowset.marked_until ? rowset.changes_with : uint8_t{}});
     }
     own_selected_ = is_selected_rowset(*find_rowset("own", "rows"), order, selection);
     if (own_selected_) plan_own(rowsets);

@@ -44,7 +44,13 @@ void Cycle::make_pass(const CycleOrder& order, int64_t now_us,
     }
     stuck_passes_ = 0;
     pass_.end();
-    for (PlanDatabase& database : databases) database.by_pass = pass_.stands_in(database.oid);
+    for (PlanDatabase& database : databases) {
+        database.by_pass = pass_.stands_in(database.oid);
+        // Nothing tells where nobody counts; replay writes catalogs without counting.
+        if (!pgstat_track_counts || RecoveryInProgress()) continue;
+        database.marks = pass_.marks(database.oid);
+        if (database.marks) database.marks->settings = static_cast<uint64_t>(PgReloadTime);
+    }
     figures_.pass_cpu_us += own_cpu_us() - cpu_us;
 }
 

@@ -69,15 +69,19 @@ std::optional<PassRowset> pass_rowset(const char* name, StatisticsKind kind) {
     return made;
 }
 
-WrittenRows written_rows() {
-    WrittenRows written;
-    for (const RelationCounter& counter : relation_counters()) {
-        for (const std::string_view name : {"inserted", "updated", "deleted"}) {
-            if (counter.sql == "pg_catalog.pg_stat_get_tuples_" + std::string(name) + "(c.oid)")
-                written.offsets.push_back(counter.offset);
+MarkOffsets mark_offsets() {
+    MarkOffsets offsets;
+    const auto add = [](std::vector<size_t>& to, std::initializer_list<const char*> names) {
+        for (const char* const name : names) {
+            const std::string sql = "pg_catalog.pg_stat_get_" + std::string(name) + "(c.oid)";
+            for (const RelationCounter& counter : relation_counters())
+                if (counter.sql == sql) to.push_back(counter.offset);
         }
-    }
-    return written;
+    };
+    add(offsets.written, {"tuples_inserted", "tuples_updated", "tuples_deleted"});
+    add(offsets.vacuums,
+        {"vacuum_count", "autovacuum_count", "analyze_count", "autoanalyze_count"});
+    return offsets;
 }
 
 // What of the statistics is where; as long as the process.
@@ -138,7 +142,7 @@ CounterPass make_counter_pass() {
                     "Every database is visited instead.");
         rowsets.clear();
     }
-    return CounterPass(key, std::move(rowsets), written_rows());
+    return CounterPass(key, std::move(rowsets), mark_offsets());
 }
 
 bool walk_statistics(CounterPass& pass, FlatError& error) {

@@ -6,6 +6,7 @@
 #include <ctime>
 
 #include "pganalytics/core/catalog.hpp"
+#include "pganalytics/core/change_marks.hpp"
 #include "pganalytics/core/ship_messages.hpp"
 #include "pganalytics/pg/compat.hpp"
 #include "pganalytics/pg/guard.hpp"
@@ -219,6 +220,9 @@ void read_rowsets(const Reading* readings, size_t count, RowEncoder* const* enco
     const int64_t began = monotonic_us();
     const uint64_t cpu = process_cpu_us();
     result->time = GetCurrentTimestamp() + kUnixOfPostgres;
+    // A sequence that we looked at was not used.
+    const bool counted = pgstat_track_counts;
+    if ((readings->rowset->changes_with & kWithSequences) != 0) pgstat_track_counts = false;
     result->good = run_transaction(
         limits(),
         [&] {
@@ -227,6 +231,7 @@ void read_rowsets(const Reading* readings, size_t count, RowEncoder* const* enco
             fill_encoders(readings, count, encoders);
         },
         result->error);
+    pgstat_track_counts = counted;
     pgstat_report_activity(STATE_IDLE, nullptr);
     result->elapsed_us = static_cast<uint64_t>(monotonic_us() - began);
     result->cpu_us = process_cpu_us() - cpu;

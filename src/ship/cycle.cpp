@@ -159,7 +159,8 @@ void Cycle::finish(bool complete, RowsetReport report) {
     if (std::exchange(keeps_, false) && !malformed_) {
         const bool whole = complete && not_taken_ == 0;
         unfilled_.push_back({&shape, begin_.datid, begin_.datname, begin_.time,
-                             std::exchange(kept_, {}), whole, std::move(report)});
+                             std::make_shared<const std::string>(std::exchange(kept_, {})), whole,
+                             false, std::move(report)});
         return;
     }
     SparseFilter& filter = preview_filter_ ? *preview_filter_ : filter_;
@@ -179,6 +180,7 @@ void Cycle::finish(bool complete, RowsetReport report) {
         const SparseFilter::Changes changes = filter.end(report.complete);
         if (changes.anything) {
             report.sent = changes.rows.size();
+            if (host::changes_file_sizes(*shape.rowset)) used_databases_.insert(begin_.datid);
             write(shape, changes, report);
         }
         filter.release();
@@ -268,6 +270,15 @@ void Cycle::add_host_rowset(const HostRowset& read) {
     finish(!read.error, std::move(report));
 }
 
+void Cycle::add_again(const FileList& list) {
+    const RowsetShape* const shape = shapes_.find(host::file_sizes_rowset());
+    const bool newer = std::any_of(unfilled_.begin(), unfilled_.end(),
+                                   [&](const auto& one) { return one.datid == list.datid; });
+    if (shape == nullptr || newer) return;
+    unfilled_.push_back(
+        {shape, list.datid, list.datname, options_.begin.time, list.rows, true, true, {}});
+}
+
 void Cycle::add_filled(size_t i, const HostRowset* filled) {
     UnfilledRowset& one = unfilled_[i];
     RowsetReport report = std::move(one.report);
@@ -281,10 +292,11 @@ void Cycle::add_filled(size_t i, const HostRowset* filled) {
     begin.datid = one.datid;
     begin.datname = one.datname;
     begin.time = one.time;
+    begin.partial = one.again;
     start(*one.shape, std::move(begin));
     RowReader reader(filled->rows);
     std::string_view body;
-    while (reader.next(body) && !malformed_) add_row(body);
+    while (!skipped_ && !malformed_ && reader.next(body)) add_row(body);
     report.elapsed_us += filled->elapsed_us;
     if (filled->error && report.error.empty()) report.error = filled->error->message;
     finish(one.complete && !filled->error, std::move(report));

@@ -193,6 +193,8 @@ Status Shipper::take_settings(const ShipSettings& settings) {
     }
     if (!same_state) set_up_state_directory();
     schedule_.set_interval(int64_t{settings.full_interval_s} * kSecond);
+    // A fifth of what is allowed to all of this process.
+    file_lists_.set_limit(static_cast<size_t>(std::max<int64_t>(settings.memory_limit, 0)) / 5);
     // A third of the memory; the rest is for a cycle under way, the filter and the libraries.
     const int64_t memory = std::max<int64_t>(settings.memory_limit, 0);
     queue_.set_limits(static_cast<size_t>(std::max<int64_t>(

@@ -102,6 +102,9 @@ struct Rowset {
     std::string_view extension = {};
     int whole_seconds = 0;  // sent whole no more often than this; 0: each full_interval
     Presence presence = Presence::kUnknown;
+    uint8_t changes_with = 0;  // marks (change_marks.hpp): read when these have changed, where a
+                               // pass tells them; 0: after each period
+    int marked_until = 999;    // the last major of which that is so
 };
 
 // The OID that stands first in each row of a database; evaluated once a query.

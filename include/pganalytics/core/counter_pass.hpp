@@ -31,14 +31,16 @@
 #include <string_view>
 #include <vector>
 
+#include "pganalytics/core/change_marks.hpp"
 #include "pganalytics/core/object_table.hpp"
 #include "pganalytics/core/pass_row.hpp"
 
 namespace pganalytics {
 
-// Where a relation's counters have the rows written, to see that a catalog was.
-struct WrittenRows {
-    std::vector<size_t> offsets;
+// Where a relation's counters have what marks of changes are made of.
+struct MarkOffsets {
+    std::vector<size_t> written;  // rows
+    std::vector<size_t> vacuums;  // and analyzes
 };
 
 struct PassGroup {
@@ -67,7 +69,7 @@ class CounterPass {
     static constexpr int64_t kCompleteUs = int64_t{600} * 1000000;
 
     // No rowsets: nothing is ever primed. `key` has to be random.
-    CounterPass(const FoldKey& key, std::vector<PassRowset> rowsets, WrittenRows written);
+    CounterPass(const FoldKey& key, std::vector<PassRowset> rowsets, MarkOffsets offsets);
 
     bool covers(uint16_t rowset) const { return place_of(rowset).has_value(); }
     bool possible() const { return !rowsets_.empty(); }
@@ -87,6 +89,8 @@ class CounterPass {
     // --- what came of it, until the next one
     // Whether no visit is needed for the counters of this database.
     bool stands_in(uint32_t datid) const;
+    // None where there was no pass. `settings` is not known here.
+    std::optional<ChangeMarks> marks(uint32_t datid) const;
     // With changed rows, by rowset and database; first those that are sent whole.
     std::vector<PassGroup> changed() const;
     bool is_whole(PassGroup group) const;
@@ -135,7 +139,8 @@ class CounterPass {
         std::array<Group, kMaxRowsets> groups;
         ObjectTable objects;
         std::vector<uint64_t> unknown;  // kind and OID, met in the last pass
-        uint64_t written = 0;           // to catalogs, by the last pass
+        uint64_t written = 0;           // to catalogs with names, by the last pass
+        ChangeMarks marks;              // of that pass
         bool lacks = false;             // something that was counted is gone
         bool signs = false;             // of something new, in the last pass
         int64_t backoff_us = 0;
@@ -182,6 +187,9 @@ class CounterPass {
     static void ignore_unknown(Database& database);
     void meet_in(Database& database, StatisticsKind kind, uint32_t oid, std::string_view counters,
                  std::optional<uint64_t>& hash, bool shared);
+    void mark(Database& database, uint32_t oid, std::string_view counters) const;
+    void mark_others(Database& database, uint32_t oid, std::string_view counters) const;
+    void forget_marks();
     static void sweep(Database& database);
     void send_changes(size_t limit);
     void send_objects(size_t limit, const CounterLookup& look_up);
@@ -192,7 +200,8 @@ class CounterPass {
 
     FoldKey key_;
     std::vector<PassRowset> rowsets_;
-    WrittenRows written_;
+    MarkOffsets offsets_;
+    uint64_t shared_definitions_ = 0;                   // by the last pass
     std::vector<std::unique_ptr<Database>> databases_;  // by OID
     Database* last_ = nullptr;                          // met
 

@@ -13,6 +13,10 @@
 // their own allows, but one at least. In a visit they come last. Those that waited for half their
 // period are as urgent as any other. Who asks for everything gets them at once.
 //
+// A rowset whose marks (change_marks.hpp) are those of its last reading is as it was, and not due
+// before an hour is over; and one database in five minutes is visited for such alone, no more, as
+// long as none of them waits too long.
+//
 // Databases that were read together, at a start or because somebody asked, do not stay together:
 // what comes next for each but the main one comes earlier by its own share of the period.
 //
@@ -29,6 +33,8 @@
 #include <utility>
 #include <vector>
 
+#include "pganalytics/core/change_marks.hpp"
+
 namespace pganalytics {
 
 struct PlanDatabase {
@@ -36,6 +42,7 @@ struct PlanDatabase {
     std::string name;
     bool collected = true;  // false: visited for the cluster's rowsets only
     bool by_pass = false;   // a pass stands in for its visits
+    std::optional<ChangeMarks> marks = std::nullopt;  // at the cycle's begin, where a pass told
 };
 
 struct PlanRowset {
@@ -46,6 +53,7 @@ struct PlanRowset {
     // Where passes are made: in place of the period where one stands in; elsewhere each cycle.
     int64_t pass_period_us = 0;
     bool slow = false;
+    uint8_t changes_with = 0;        // marks; 0: nothing tells that it is as it was
     std::vector<uint32_t> off = {};  // databases it is not to be read in
 
     bool is_off(uint32_t database) const {
@@ -67,6 +75,11 @@ struct CycleRules {
     int64_t interval_us = 0;
     int64_t cpu_budget_us = 0;
     int64_t slow_budget_us = 0;  // of the rowsets that wait their turn
+    // What is unchanged is read again after so long, one database in so long, but after so long in
+    // any case.
+    int64_t unchanged_us = int64_t{3600} * 1000000;
+    int64_t unchanged_gap_us = int64_t{300} * 1000000;
+    int64_t unchanged_most_us = int64_t{12} * 3600 * 1000000;
     bool everything =
         false;         // every rowset is due and the budget has no end (asked for by a person)
     bool dry = false;  // nothing of it is remembered (preview)
@@ -110,10 +123,11 @@ class VisitPlan {
 
   private:
     struct State {
-        int64_t seen = 0;       // first
-        int64_t attempted = 0;  // last
-        int64_t good = 0;       // last
-        int64_t ahead = 0;      // by so much the next one comes earlier
+        int64_t seen = 0;                             // first
+        int64_t attempted = 0;                        // last
+        int64_t good = 0;                             // last
+        int64_t ahead = 0;                            // by so much the next one comes earlier
+        std::optional<uint64_t> mark = std::nullopt;  // of changes, before the last good one
     };
     using Key = std::pair<uint32_t, uint16_t>;  // database (0: cluster), rowset
 
@@ -124,6 +138,8 @@ class VisitPlan {
         int64_t since = 0;
         int64_t period_us = 0;
         bool slow = false;  // waits its turn
+        bool unchanged = false;
+        std::optional<uint64_t> mark = std::nullopt;
     };
     struct Line {
         PlanDatabase database;
@@ -138,6 +154,11 @@ class VisitPlan {
     bool is_visited_anyway(const PlanDatabase& database);
     bool is_first_cycle(const PlanRowset& rowset, const State& state) const;
     bool waits_its_turn(const PlanRowset& rowset, int64_t since) const;
+    bool is_unchanged(const PlanDatabase& database, const PlanRowset& rowset,
+                      const State& state) const;
+    int64_t due_period(const PlanDatabase& database, const PlanRowset& rowset,
+                       const State& state) const;
+    void spare_unchanged();
     int64_t ahead_of(const Due& due, const State& state) const;
     PlannedVisit visit_of(const Line& line, int64_t left_us) const;
     void queue_due(const PlanDatabase& database);
@@ -157,7 +178,8 @@ class VisitPlan {
     std::set<uint16_t> served_;               // of these rowsets, in this cycle
     std::vector<Line> lines_;                 // longest-waiting first
     size_t next_line_ = 0;
-    std::set<uint32_t> visited_;  // databases
+    std::set<uint32_t> visited_;               // databases
+    int64_t unchanged_at_us_ = INT64_MIN / 2;  // a visit for the unchanged alone
     int64_t spent_us_ = 0;
     int64_t slow_spent_us_ = 0;
     bool slow_read_ = false;

@@ -14,11 +14,19 @@
 namespace pganalytics::host {
 
 bool has_file_sizes(const Rowset& rowset);
+uint16_t file_sizes_rowset();  // its number
+// Where rows of this one change, files may.
+bool changes_file_sizes(const Rowset& rowset);
 
-// `rows` as they came, of `columns`; the same with sizes are appended to `out`. Null where a file
-// is not there (any more). An Error where rows make no sense; a folder that can't be read costs its
-// sizes and is the Error too, after all rows.
+enum class AbsentFiles : uint8_t {
+    kNull,     // null sizes
+    kLeftOut,  // no row
+};
+
+// `rows` as they came, of `columns`; the same with sizes are appended to `out`. `absent` is
+// what becomes of those whose file is not there (any more). An Error where rows make no sense; a
+// folder that can't be read costs its sizes and is the Error too, after all rows.
 Status fill_file_sizes(std::string_view rows, std::span<const Column* const> columns,
-                       const std::string& data_directory, RowBuilder& out);
+                       const std::string& data_directory, AbsentFiles absent, RowBuilder& out);
 
 }  // namespace pganalytics::host

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -13,6 +14,7 @@
 #include "pganalytics/core/result.hpp"
 #include "pganalytics/core/ship_messages.hpp"
 #include "pganalytics/core/sparse_filter.hpp"
+#include "pganalytics/ship/file_lists.hpp"
 #include "pganalytics/ship/host_reader.hpp"
 #include "pganalytics/ship/own_groups.hpp"
 #include "pganalytics/ship/rowset_shapes.hpp"
@@ -47,8 +49,9 @@ struct UnfilledRowset {
     uint32_t datid = 0;
     std::string datname;
     int64_t time = 0;
-    std::string rows;
+    std::shared_ptr<const std::string> rows;
     bool complete = false;
+    bool again = false;  // rows of an earlier visit
     RowsetReport report;
 };
 
@@ -84,6 +87,10 @@ class Cycle {
     std::vector<RowsetShape> own_shapes(Scope scope) const;
 
     const std::vector<UnfilledRowset>& unfilled() const { return unfilled_; }
+    // Rows of an earlier visit to be filled again, unless this cycle has newer ones.
+    void add_again(const FileList& list);
+    // Databases with a table or an index that was used.
+    const std::set<uint32_t>& used_databases() const { return used_databases_; }
     // The `i`th of these with what it lacked; null: that could not be had in time.
     void add_filled(size_t i, const HostRowset* filled);
 
@@ -136,6 +143,7 @@ class Cycle {
     std::vector<RowsetReport> reports_;
     std::vector<UnfilledRowset> unfilled_;
     size_t unfilled_bytes_ = 0;
+    std::set<uint32_t> used_databases_;
     bool ended_ = false;
     WorkerCounts worker_;
     std::vector<uint32_t> databases_;     // once it has ended

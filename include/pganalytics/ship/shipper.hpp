@@ -67,6 +67,7 @@ class Shipper {
     void begin_file_sizes();
     void take_file_sizes();
     void finish_file_sizes();
+    void keep_file_list(const UnfilledRowset& one, const HostRowset* filled);
     void end_cycle_where_due();
     void finish_cycle();
     void send_held_cycle();
@@ -118,6 +119,7 @@ class Shipper {
     bool awaits_volumes_ = false;  // the cycle under way
     bool volumes_missed_ = false;
     std::vector<HostRowset> host_rowsets_;  // read for it
+    FileLists file_lists_;
     HostReader files_;
     bool awaits_files_ = false;
     std::vector<HostRowset> file_sizes_;  // one for each that the cycle could not fill

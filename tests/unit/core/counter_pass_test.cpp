@@ -27,6 +27,7 @@ struct Counters {
     int64_t scans = 0;
     int64_t inserted = 0;
     int64_t at = 0;  // microseconds since 2000
+    int64_t vacuums = 0;
     bool operator==(const Counters&) const = default;
     std::string_view bytes() const { return {reinterpret_cast<const char*>(this), sizeof *this}; }
 };
@@ -88,7 +89,8 @@ using Rows = std::map<std::pair<uint16_t, uint32_t>, std::string>;  // rowset, O
 
 struct Database {
     std::map<uint32_t, Object> objects;
-    Counters catalog;  // pg_class's own
+    Counters catalog;                            // pg_class's own
+    std::map<uint32_t, Counters> catalogs = {};  // others'
     Rows received;
 };
 
@@ -110,12 +112,16 @@ class CounterPassTest : public testing::Test {
     void walk() {
         for (const auto& [datid, database] : databases_) {
             pass_.meet(StatisticsKind::kRelation, datid, 1259, database.catalog.bytes());
+            for (const auto& [oid, counters] : database.catalogs)
+                pass_.meet(StatisticsKind::kRelation, datid, oid, counters.bytes());
             for (const auto& [oid, object] : database.objects) {
                 pass_.expect(kind_of(object.rowset), datid, oid);
                 if (object.has_entry)
                     pass_.meet(kind_of(object.rowset), datid, oid, object.counters.bytes());
             }
         }
+        for (const auto& [oid, counters] : shared_)
+            pass_.meet(StatisticsKind::kRelation, 0, oid, counters.bytes());
         pass_.expect(StatisticsKind::kRelation, 999, 1);
         pass_.meet(StatisticsKind::kRelation, 999, 1, Counters{}.bytes());
     }
@@ -229,8 +235,10 @@ class CounterPassTest : public testing::Test {
         cycle();
     }
 
-    CounterPass pass_{kKey, rowsets(), {{offsetof(Counters, inserted)}}};
+    CounterPass pass_{
+        kKey, rowsets(), {{offsetof(Counters, inserted)}, {offsetof(Counters, vacuums)}}};
     std::map<uint32_t, Database> databases_;
+    std::map<uint32_t, Counters> shared_;
     int64_t now_ = 0;
     int walks_ = 0;  // of the last pass
     int most_walks_ = 3;
@@ -506,6 +514,45 @@ TEST_F(CounterPassTest, WhatHasNoRoomIsMetAgainOrComesLater) {
 }
 
 // Whatever happens, what was received is the truth once nothing stands out.
+// Which marks of database 50 differ after something happened; those of 60 do only where `both`.
+TEST_F(CounterPassTest, MarksTellWhatChanged) {
+    make_two();
+    databases_[50].objects[20000] = {kTables, "table", {1, 1, 0, 1}, true};
+    databases_[50].objects[20001] = {0, "sequence", {1, 0, 0, 0}, true};
+    for (int i = 0; i < 4; ++i) cycle();
+    const auto what = [&](auto change, bool both = false) {
+        const ChangeMarks before = pass_.marks(50).value();
+        const ChangeMarks other = pass_.marks(60).value();
+        change(databases_[50]);
+        pass();
+        const ChangeMarks after = pass_.marks(50).value();
+        EXPECT_EQ(pass_.marks(60).value() != other, both);
+        return std::string(after.definitions != before.definitions ? "d" : "") +
+               (after.vacuums != before.vacuums ? "v" : "") +
+               (after.sequences != before.sequences ? "s" : "");
+    };
+    EXPECT_EQ(what([](Database&) {}), "");
+    EXPECT_EQ(what([](Database& d) { ++d.objects[20000].counters.scans; }), "");
+    EXPECT_EQ(what([](Database& d) { ++d.objects[20000].counters.inserted; }), "");
+    EXPECT_EQ(what([](Database& d) { ++d.objects[20000].counters.vacuums; }), "v");
+    EXPECT_EQ(what([](Database& d) { ++d.objects[20001].counters.scans; }), "s");
+    EXPECT_EQ(what([](Database& d) { d.objects[20001].has_entry = false; }), "s");
+    EXPECT_EQ(what([](Database& d) { d.objects[20002] = {0, "new", {}, true}; }), "s");
+    EXPECT_EQ(what([](Database& d) { ++d.catalog.inserted; }), "d");
+    EXPECT_EQ(what([](Database& d) { ++d.catalog.vacuums; }), "v");
+    EXPECT_EQ(what([](Database& d) { ++d.catalogs[1249].inserted; }), "d");
+    EXPECT_EQ(what([](Database& d) { ++d.catalogs[1249].scans; }), "");
+    for (const uint32_t oid : {2619U, 2840U, 3429U, 3430U, 2613U})
+        EXPECT_EQ(what([&](Database& d) { ++d.catalogs[oid].inserted; }), "") << oid;
+    for (const uint32_t oid : {1260U, 1213U, 6100U})
+        EXPECT_EQ(what([&](Database&) { ++shared_[oid].inserted; }, true), "d") << oid;
+    EXPECT_EQ(what([&](Database&) { ++shared_[1262].inserted; }), "");
+    EXPECT_EQ(what([&](Database&) { ++shared_[1260].scans; }), "");
+    EXPECT_FALSE(pass_.marks(70));
+    pass_.forget_all();
+    EXPECT_FALSE(pass_.marks(50));
+}
+
 TEST_F(CounterPassTest, ReceiverKnowsTheTruth) {
     for (unsigned seed = 0; seed < 20; ++seed) {
         std::mt19937 random(seed);

@@ -529,6 +529,144 @@ TEST_F(PassPlanTest, WhatIsOffBringsNobodyThere) {
     for (int i = 0; i < 9; ++i) EXPECT_FALSE(cycle(true).contains(11)) << i;
 }
 
+// Rowset 3 changes with definitions, 4 with use of sequences, 5 with nothing that is known.
+class MarkPlanTest : public testing::Test {
+  protected:
+    // What is read in which database; of the rowset that each cycle reads in the main one nothing.
+    std::map<uint32_t, Numbers> cycle(const CycleRules& rules = kRules) {
+        std::vector<PlanDatabase> all = databases(count_);
+        for (PlanDatabase& database : all) {
+            database.by_pass = true;
+            if (told_) database.marks = marks_[database.oid];
+        }
+        plan_.begin(now_, rules, all, 10,
+                    {{.number = 1, .cluster = true},
+                     {.number = 2, .period_us = kInterval, .pass_period_us = 600 * kSecond},
+                     {.number = 3, .period_us = 600 * kSecond, .changes_with = kWithDefinitions},
+                     {.number = 4, .period_us = 600 * kSecond, .changes_with = kWithSequences},
+                     {.number = 5, .period_us = period_of_5_}});
+        std::map<uint32_t, Numbers> done;
+        while (auto visit = plan_.next()) {
+            for (const uint16_t rowset : visit->rowsets) {
+                plan_.read(rowset, good_);
+                if (rowset != 1) done[visit->oid].push_back(rowset);
+            }
+            if (done.contains(visit->oid))
+                std::sort(done[visit->oid].begin(), done[visit->oid].end());
+            plan_.end_visit(0, false);
+        }
+        now_ += kInterval;
+        return done;
+    }
+    // Of so many cycles together: how often each was read.
+    std::map<uint16_t, int> cycles(int count) {
+        std::map<uint16_t, int> readings;
+        for (int i = 0; i < count; ++i)
+            for (const auto& [oid, numbers] : cycle())
+                for (const uint16_t number : numbers) ++readings[number];
+        return readings;
+    }
+
+    VisitPlan plan_;
+    std::map<uint32_t, ChangeMarks> marks_;
+    int64_t now_ = 1000 * kSecond;
+    uint32_t count_ = 1;
+    int64_t period_of_5_ = 600 * kSecond;
+    bool told_ = true;
+    bool good_ = true;
+};
+
+using Readings = std::map<uint16_t, int>;
+
+TEST_F(MarkPlanTest, WhatIsUnchangedIsReadOnceAnHour) {
+    // 2 twice, because 5 brings somebody there when it is half due.
+    EXPECT_EQ(cycles(60), (Readings{{2, 2}, {3, 1}, {4, 1}, {5, 6}}));
+    EXPECT_EQ(cycles(60), (Readings{{2, 2}, {3, 1}, {4, 1}, {5, 6}}));
+}
+
+TEST_F(MarkPlanTest, WhatChangedIsReadAfterItsPeriod) {
+    cycles(5);
+    ++marks_[10].sequences;
+    EXPECT_EQ(cycles(5), Readings{});
+    EXPECT_EQ(cycle()[10], (Numbers{4, 5}));
+    cycles(20);
+    ++marks_[10].definitions;
+    EXPECT_EQ(cycles(1)[3], 1);
+    ++marks_[10].definitions;
+    EXPECT_EQ(cycles(9)[3], 0);
+    EXPECT_EQ(cycles(1)[3], 1);
+}
+
+TEST_F(MarkPlanTest, WhatFailedIsNotTakenAsRead) {
+    cycles(12);
+    ++marks_[10].definitions;
+    good_ = false;
+    EXPECT_EQ(cycle()[10], (Numbers{2, 3}));
+    good_ = true;
+    EXPECT_EQ(cycle()[10], (Numbers{2, 3}));
+    EXPECT_EQ(cycle()[10], Numbers{});
+}
+
+TEST_F(MarkPlanTest, WhereNothingTellsPeriodsAreKept) {
+    told_ = false;
+    EXPECT_EQ(cycles(60), (Readings{{2, 6}, {3, 6}, {4, 6}, {5, 6}}));
+    told_ = true;
+    EXPECT_EQ(cycle()[10], (Numbers{2, 3, 4, 5})) << "as of the last reading nothing is known";
+    // Asked for, without a pass: what is as it was before that is still.
+    told_ = false;
+    cycle(kAsked);
+    told_ = true;
+    EXPECT_EQ(cycles(30)[3], 0);
+    told_ = false;
+    Readings now = cycles(1);
+    EXPECT_EQ(now[3], 1);
+    EXPECT_EQ(now[4], 1);
+}
+
+TEST_F(MarkPlanTest, WhoAsksGetsWhatIsUnchanged) {
+    cycle();
+    EXPECT_EQ(cycle(kAsked)[10], (Numbers{2, 3, 4, 5}));
+}
+
+TEST_F(MarkPlanTest, ForTheUnchangedAloneOneDatabaseIsVisitedInFiveMinutes) {
+    count_ = 30;
+    period_of_5_ = int64_t{1000} * 3600 * kSecond;
+    EXPECT_EQ(cycle().size(), 30U);
+    for (int i = 1; i < 50; ++i) EXPECT_EQ(cycle().size(), 0U) << i;
+    std::map<uint32_t, int> visits;
+    int last = -5;
+    for (int i = 0; i < 180; ++i) {
+        auto done = cycle();
+        EXPECT_EQ(plan_.waiting(), 0U);
+        for (const auto& [oid, numbers] : done) ++visits[oid];
+        done.erase(10);  // visited anyway
+        if (done.empty()) continue;
+        EXPECT_EQ(done.size(), 1U) << i;
+        EXPECT_GE(i - last, 5);
+        last = i;
+    }
+    EXPECT_EQ(visits.size(), 30U) << "turn by turn";
+    ++marks_[27].definitions;
+    const auto done = cycle();
+    EXPECT_TRUE(done.contains(27));
+}
+
+TEST_F(MarkPlanTest, NoneWaitsTooLong) {
+    count_ = 1000;
+    period_of_5_ = int64_t{1000} * 3600 * kSecond;
+    cycle();
+    std::map<uint32_t, int> last;
+    int longest = 0;
+    for (int i = 1; i < 1500; ++i) {
+        for (const auto& [oid, numbers] : cycle()) {
+            longest = std::max(longest, i - last[oid]);
+            last[oid] = i;
+        }
+    }
+    EXPECT_EQ(longest, 12 * 60);
+    EXPECT_EQ(last.size(), 1000U);
+}
+
 TEST_F(ExtensionPlanTest, AQuestionBringsNoDatabaseForward) {
     begin_with(databases(2));
     plan_.next();

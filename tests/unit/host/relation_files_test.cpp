@@ -155,7 +155,7 @@ TEST_F(RelationSizes, FillTheRowsThatNameThem) {
     const std::string rows = row(1, "base/5", 16384) + row(2, "base/5", 16999) +
                              row(3, "../..", 16384) + row(4, nullptr, 16384);
     RowBuilder out(types_);
-    ASSERT_TRUE(fill_file_sizes(rows, columns_, data_, out));
+    ASSERT_TRUE(fill_file_sizes(rows, columns_, data_, AbsentFiles::kNull, out));
     EXPECT_EQ(out.count(), 4U);
     EXPECT_EQ(sizes_in(out.take()),
               (std::map<int64_t, std::array<int64_t, kForks>>{{1, {8192, 0, 4096, 0}},
@@ -164,11 +164,20 @@ TEST_F(RelationSizes, FillTheRowsThatNameThem) {
                                                               {4, {-1, -1, -1, -1}}}));
 }
 
+TEST_F(RelationSizes, AskedForAgainWhatIsGoneIsLeftOut) {
+    file("base/5/16384", 8192);
+    const std::string rows = row(1, "base/5", 16384) + row(2, "base/5", 16999);
+    RowBuilder out(types_);
+    ASSERT_TRUE(fill_file_sizes(rows, columns_, data_, AbsentFiles::kLeftOut, out));
+    EXPECT_EQ(sizes_in(out.take()),
+              (std::map<int64_t, std::array<int64_t, kForks>>{{1, {8192, 0, 0, 0}}}));
+}
+
 TEST_F(RelationSizes, AFolderThatIsNotThereCostsItsSizesOnly) {
     file("base/5/16384", 8192);
     RowBuilder out(types_);
-    const Status filled =
-        fill_file_sizes(row(1, "base/5", 16384) + row(2, "base/7", 16384), columns_, data_, out);
+    const Status filled = fill_file_sizes(row(1, "base/5", 16384) + row(2, "base/7", 16384),
+                                          columns_, data_, AbsentFiles::kNull, out);
     EXPECT_FALSE(filled);
     EXPECT_EQ(sizes_in(out.take()), (std::map<int64_t, std::array<int64_t, kForks>>{
                                         {1, {8192, 0, 0, 0}}, {2, {-1, -1, -1, -1}}}));
@@ -177,9 +186,11 @@ TEST_F(RelationSizes, AFolderThatIsNotThereCostsItsSizesOnly) {
 TEST_F(RelationSizes, MalformedRowsAreAnError) {
     RowBuilder out(types_);
     const std::string good = row(1, "base/5", 16384);
-    EXPECT_FALSE(fill_file_sizes(good.substr(0, good.size() - 1), columns_, data_, out));
-    EXPECT_FALSE(fill_file_sizes(std::string("\x05zzzzz", 6), columns_, data_, out));
-    EXPECT_TRUE(fill_file_sizes("", columns_, data_, out));
+    EXPECT_FALSE(
+        fill_file_sizes(good.substr(0, good.size() - 1), columns_, data_, AbsentFiles::kNull, out));
+    EXPECT_FALSE(
+        fill_file_sizes(std::string("\x05zzzzz", 6), columns_, data_, AbsentFiles::kNull, out));
+    EXPECT_TRUE(fill_file_sizes("", columns_, data_, AbsentFiles::kNull, out));
 }
 
 }  // namespace

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include "pganalytics/host/relation_sizes.hpp"
+
 namespace pganalytics::ship {
 namespace {
 
@@ -148,6 +150,94 @@ TEST_F(CycleTest, WhatWasLeftOutIsNotKnownAnyMore) {
     EXPECT_EQ(report.error, "");
     EXPECT_EQ(report.sent, 1U);
     EXPECT_EQ(filter_.rows(), 2U);
+}
+
+// Sizes of files: what a visitor brought, and the same rows again in later cycles.
+TEST_F(CycleTest, SizesComeAgainWithoutAVisit) {
+    const RowsetShape* const shape = shapes_.find(host::file_sizes_rowset());
+    const auto sized = [&](uint32_t relid, std::optional<int64_t> bytes) {
+        RowBuilder builder(shape->types);
+        builder.begin();
+        builder.number(kDatid);
+        builder.number(relid);
+        for (size_t i = 2; i < shape->types.size(); ++i) {
+            if (bytes && shape->columns[i]->name == "main_bytes") {
+                builder.integer(*bytes);
+            } else {
+                builder.null();
+            }
+        }
+        builder.end();
+        return builder.take();
+    };
+    const auto bytes =
+        std::make_shared<const std::string>(sized(1, std::nullopt) + sized(2, std::nullopt));
+    const FileList list{kDatid, "app", bytes};
+    bool used = false;
+    // A cycle with rows of a visitor, or only those of before; what the file systems say of them.
+    const auto cycle_with = [&](bool visited, const std::string& filled) {
+        CycleOptions options;
+        options.snapshots.new_id = [] { return Uuid{1}; };
+        options.reading_limit = 1 << 20;
+        options.now = now_ += 1000000;
+        Cycle cycle(options, shapes_, filter_, schedule_, own_groups_, slices_);
+        if (visited) {
+            RowsetBegin begin;
+            begin.rowset = shape->number;
+            begin.datid = kDatid;
+            begin.datname = "app";
+            EXPECT_TRUE(cycle.begin_rowset(begin));
+            EXPECT_TRUE(cycle.rows(*bytes));
+            EXPECT_TRUE(cycle.end_rowset(complete(2)));
+        }
+        CycleEnd end;
+        end.databases = {kDatid};
+        cycle.end(end);
+        cycle.add_again(list);
+        EXPECT_EQ(cycle.unfilled().size(), 1U) << "either of them";
+        EXPECT_EQ(cycle.unfilled()[0].again, !visited);
+        HostRowset host;
+        host.rows = filled;
+        cycle.add_filled(0, &host);
+        used = used || !cycle.used_databases().empty();
+        EXPECT_EQ(cycle.reports().size(), 1U);
+        return cycle.reports().front();
+    };
+    const RowsetReport nothing = cycle_with(false, sized(1, 5));
+    EXPECT_EQ(nothing.sent, 0U) << "where nothing is known a part is worth nothing";
+    EXPECT_EQ(cycle_with(true, sized(1, 10) + sized(2, 20)).sent, 2U);
+    const RowsetReport grown = cycle_with(false, sized(1, 10) + sized(2, 30));
+    EXPECT_EQ(grown.sent, 1U);
+    EXPECT_TRUE(grown.partial);
+    EXPECT_TRUE(grown.complete);
+    EXPECT_EQ(cycle_with(false, sized(1, 11)).sent, 1U);
+    EXPECT_EQ(filter_.rows(), 2U) << "2 is not gone, its file is another";
+    EXPECT_EQ(cycle_with(true, sized(1, 11)).sent, 0U);
+    EXPECT_EQ(filter_.rows(), 1U) << "now it is";
+    EXPECT_FALSE(used);
+}
+
+TEST_F(CycleTest, UseOfTablesTouchesTheirFiles) {
+    const auto used = [&](std::initializer_list<uint32_t> relids, bool partial) {
+        CycleOptions options;
+        options.snapshots.new_id = [] { return Uuid{1}; };
+        options.reading_limit = 1 << 20;
+        options.now = now_ += 1000000;
+        Cycle cycle(options, shapes_, filter_, schedule_, own_groups_, slices_);
+        RowsetBegin begin;
+        begin.rowset = tables_->number;
+        begin.datid = kDatid;
+        begin.partial = partial;
+        EXPECT_TRUE(cycle.begin_rowset(begin));
+        EXPECT_TRUE(cycle.rows(rows(relids)));
+        EXPECT_TRUE(cycle.end_rowset(complete(relids.size())));
+        return cycle.used_databases();
+    };
+    EXPECT_EQ(used({1}, false), std::set<uint32_t>{kDatid});
+    EXPECT_EQ(used({1}, false), std::set<uint32_t>{}) << "as it was";
+    EXPECT_EQ(used({1, 2}, false), std::set<uint32_t>{kDatid});
+    EXPECT_EQ(used({2}, true), std::set<uint32_t>{});
+    EXPECT_EQ(used({3}, true), std::set<uint32_t>{kDatid});
 }
 
 // A cycle with one slice of the tables.
