@@ -68,12 +68,12 @@ std::string rows_behind_sql(const Rowset& rowset, int major, uint32_t last) {
 std::optional<Slice> SliceRounds::next(uint32_t database, uint16_t rowset) const {
     const auto round = rounds_.find({database, rowset});
     if (round == rounds_.end()) return std::nullopt;
-    return round->second;
+    return round->second.next;
 }
 
 void SliceRounds::too_long(uint32_t database, uint16_t rowset) {
     const auto [place, is_new] = rounds_.try_emplace({database, rowset});
-    Slice& slice = place->second;
+    Slice& slice = place->second.next;
     if (is_new) {
         slice.rowset = rowset;
         slice.number = 1;
@@ -86,15 +86,19 @@ void SliceRounds::too_long(uint32_t database, uint16_t rowset) {
 }
 
 void SliceRounds::read(uint32_t database, uint16_t rowset, uint64_t rows, uint32_t last,
-                       int64_t elapsed_us) {
+                       int64_t elapsed_us, int64_t limit_us) {
     const auto place = rounds_.find({database, rowset});
     if (place == rounds_.end()) return;
-    Slice& slice = place->second;
-    if (last == 0 && slice.number == 1) {
+    Slice& slice = place->second.next;
+    int64_t& round_us = place->second.elapsed_us;
+    round_us += elapsed_us;
+    // A server that was busy once is not so for ever.
+    if (last == 0 && (slice.number == 1 || round_us < limit_us / 2)) {
         rounds_.erase(place);
         return;
     }
-    if (elapsed_us < kQuickUs) slice.objects = std::min(slice.objects * 2, kMostObjects);
+    if (last == 0) round_us = 0;
+    if (elapsed_us < limit_us / 10) slice.objects = std::min(slice.objects * 2, kMostObjects);
     slice.after = last;
     slice.before = last == 0 ? 0 : slice.before + rows;
     slice.number = last == 0 ? uint16_t{1} : static_cast<uint16_t>(slice.number + 1);
@@ -107,10 +111,11 @@ void SliceRounds::keep_databases(std::span<const uint32_t> datids) {
 }
 
 void SliceRounds::restart() {
-    for (auto& [key, slice] : rounds_) {
-        slice.number = 1;
-        slice.after = 0;
-        slice.before = 0;
+    for (auto& [key, round] : rounds_) {
+        round.next.number = 1;
+        round.next.after = 0;
+        round.next.before = 0;
+        round.elapsed_us = 0;
     }
 }
 

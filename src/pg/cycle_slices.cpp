@@ -4,6 +4,7 @@
 #include "pganalytics/pg/compat.hpp"
 #include "pganalytics/pg/cycle.hpp"
 #include "pganalytics/pg/guard.hpp"
+#include "pganalytics/pg/settings.hpp"
 
 namespace pganalytics::pg {
 
@@ -20,8 +21,9 @@ void Cycle::on_slice_read(const OpenRowset& open, const RowsetEnd& end) {
     if (end.sqlstate == sqlstate_text(ERRCODE_QUERY_CANCELED)) {
         on_too_long(open.number);
     } else if (end.sqlstate.empty() && open.slice != 0) {
+        const int64_t limit_ms = std::min(settings().statement_timeout, settings().visit_timeout);
         slices_.read(visited_, open.number, end.rows, end.last,
-                     static_cast<int64_t>(end.elapsed_us));
+                     static_cast<int64_t>(end.elapsed_us), limit_ms * 1000);
     }
 }
 

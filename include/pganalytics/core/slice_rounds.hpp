@@ -4,7 +4,8 @@
 // Pure. Runs in the collector and, for the queries, in visitors.
 //
 //   whole --took too long--> round: slice 1 --more--> 2 ... --no more--> a round is done
-//   next round: one slice does it --> whole; else the next round
+//   next round: one slice does it, or all took half of what one reading may --> whole; else the
+//   next round
 //
 // A slice that takes too long is tried again half as long, one that was quick is followed by one
 // twice as long. Where the shortest does not do either, the rowset is read whole again, and tells
@@ -50,7 +51,6 @@ class SliceRounds {
     static constexpr uint32_t kFirstObjects = 4000;
     static constexpr uint32_t kLeastObjects = 50;
     static constexpr uint32_t kMostObjects = 50000;
-    static constexpr int64_t kQuickUs = 200000;
 
     // The slice that comes next; nothing where the rowset is read whole.
     std::optional<Slice> next(uint32_t database, uint16_t rowset) const;
@@ -58,8 +58,9 @@ class SliceRounds {
     // A whole reading, or a slice, took too long.
     void too_long(uint32_t database, uint16_t rowset);
     // A slice was read. `last` is the object it ends with where there is more behind it; 0: there
-    // is no more.
-    void read(uint32_t database, uint16_t rowset, uint64_t rows, uint32_t last, int64_t elapsed_us);
+    // is no more. It was quick where it took a tenth of `limit_us`, the time that a reading has.
+    void read(uint32_t database, uint16_t rowset, uint64_t rows, uint32_t last, int64_t elapsed_us,
+              int64_t limit_us);
 
     void keep_databases(std::span<const uint32_t> datids);
     // The slices read so far are lost.
@@ -67,7 +68,11 @@ class SliceRounds {
 
   private:
     using Key = std::pair<uint32_t, uint16_t>;  // database, rowset
-    std::map<Key, Slice> rounds_;
+    struct Round {
+        Slice next;
+        int64_t elapsed_us = 0;  // of the slices before
+    };
+    std::map<Key, Round> rounds_;
 };
 
 }  // namespace pganalytics

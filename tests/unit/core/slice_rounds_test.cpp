@@ -8,7 +8,8 @@ namespace {
 
 constexpr uint32_t kDatabase = 16384;
 constexpr uint16_t kRowset = 7;
-constexpr int64_t kSlow = SliceRounds::kQuickUs;
+constexpr int64_t kLimit = 2000000;
+constexpr int64_t kSlow = kLimit / 10;
 
 class SliceRoundsTest : public testing::Test {
   protected:
@@ -20,7 +21,7 @@ class SliceRoundsTest : public testing::Test {
     bool is_whole() const { return !rounds_.next(kDatabase, kRowset); }
     void too_long() { rounds_.too_long(kDatabase, kRowset); }
     void read(uint64_t rows, uint32_t last, int64_t elapsed_us = kSlow) {
-        rounds_.read(kDatabase, kRowset, rows, last, elapsed_us);
+        rounds_.read(kDatabase, kRowset, rows, last, elapsed_us, kLimit);
     }
 
     SliceRounds rounds_;
@@ -43,7 +44,7 @@ TEST_F(SliceRoundsTest, WhatTookTooLongGoesOnBehindTheLastKey) {
     read(100, 16400);
     EXPECT_EQ(next().before, 4100U);
     // The last; the next round begins anew.
-    read(10, 0);
+    read(10, 0, kLimit / 2 - 2 * kSlow);
     EXPECT_EQ(next().number, 1);
     EXPECT_TRUE(next().after == 0);
     EXPECT_EQ(next().before, 0U);
@@ -70,6 +71,20 @@ TEST_F(SliceRoundsTest, SlicesAreAsLongAsTheTimeAllows) {
     EXPECT_EQ(next().objects, SliceRounds::kLeastObjects);
     too_long();
     EXPECT_TRUE(is_whole());
+}
+
+// It was the server that was slow, not the rowset.
+TEST_F(SliceRoundsTest, QuickRoundsLeadBackToOneReading) {
+    too_long();
+    for (uint32_t last : {1U, 2U, 3U}) read(9, last);
+    read(9, 0, kLimit / 2 - 3 * kSlow);
+    EXPECT_EQ(next().number, 1) << "half of the time for one reading";
+    for (uint32_t last : {1U, 2U, 3U}) read(9, last);
+    rounds_.restart();
+    for (uint32_t last : {1U, 2U, 3U}) read(9, last);
+    EXPECT_EQ(next().number, 4);
+    read(9, 0, kLimit / 2 - 3 * kSlow - 1);
+    EXPECT_TRUE(is_whole()) << "less than half";
 }
 
 TEST_F(SliceRoundsTest, WhatIsLostIsReadFromTheBeginning) {
