@@ -20,9 +20,15 @@ using enum ColumnType;
     " OPERATOR(pg_catalog.~*)"                                                          \
     " '(pass|secret|token|credential|private|api_?key|access_?key|auth_?key|encryption_?key)'))"
 
-#define PGANALYTICS_CUT_OUT(value)                                                                \
-    "pg_catalog.regexp_replace(pg_catalog.regexp_replace(" value                                  \
-    ", '((pass|pwd|secret|token|key|credential)[a-z_]*\\s*[=:]\\s*)(''[^'']*''|\"[^\"]*\"|\\S+)'" \
+// A word or what stands in quotes.
+#define PGANALYTICS_A_VALUE "(''(\\\\.|[^''\\\\])*''|\"(\\\\.|[^\"\\\\])*\"|\\S+)'"
+
+// password=x, "password": "x"; --password x; ://user:x@host.
+#define PGANALYTICS_CUT_OUT(value)                                                              \
+    "pg_catalog.regexp_replace(pg_catalog.regexp_replace(pg_catalog.regexp_replace(" value      \
+    ", '((pass|pwd|secret|token|key|credential)[a-z_]*[\"'']?\\s*[=:]\\s*)" PGANALYTICS_A_VALUE \
+    ", '\\1***', 'gi'), "                                                                       \
+    "'(-[a-z_-]*(pass|pwd|secret|token|key|credential)[a-z_-]*\\s+)" PGANALYTICS_A_VALUE        \
     ", '\\1***', 'gi'), '(://[^/@\\s:]*:)[^/@\\s]+@', '\\1***@', 'g')"
 
 // --- settings
@@ -88,6 +94,7 @@ constexpr Column kOverrides[] = {
 
 #undef PGANALYTICS_IS_SECRET
 #undef PGANALYTICS_CUT_OUT
+#undef PGANALYTICS_A_VALUE
 
 constexpr Rowset kSettingsRowsets[] = {
     {"pg_settings", "settings", Scope::kCluster, 300, kSettingsSources, kSettings,

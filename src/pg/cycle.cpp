@@ -221,7 +221,9 @@ void Cycle::end_visit() {
     ++figures_.visits_failed;
     const std::string what = "visit to database \"" + visited_name_ + "\" failed";
     const std::string why = report.error[0] != '\0' ? report.error : "The visitor was ended.";
-    copy_text(figures_.last_error, what + ": " + why);
+    const bool own = report.own != 0 && report.error_code != 0;
+    copy_text(figures_.last_error,
+              what + ": " + (own ? own_error_to_send(sqlstate_text(report.error_code), why) : why));
     log_limited(LOG, "visit failed", what, why);
 }
 

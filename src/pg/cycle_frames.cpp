@@ -59,7 +59,11 @@ void Cycle::on_rowset_end(std::string_view payload) {
         ++figures_.rowsets_failed;
         const std::string what =
             rowset_name(*rowset_) + " could not be read in database \"" + visited_name_ + "\"";
-        copy_text(figures_.last_error, what + ": " + end->message);
+        // Everybody who may monitor sees this one.
+        const bool own = rowset_->own != 0;
+        copy_text(
+            figures_.last_error,
+            what + ": " + (own ? own_error_to_send(end->sqlstate, end->message) : end->message));
         log_limited(LOG, "rowset " + std::to_string(rowset_->number), what, end->message);
     }
     rowset_.reset();
