@@ -25,6 +25,7 @@ from harness import Hub, Server, wait_until
 from waiting import pause
 
 PERCENT = 5  # of the tables, used between two sparse cycles
+SETTLED_CYCLES = 20
 
 
 class Cycle(NamedTuple):
@@ -186,6 +187,25 @@ class Watched:
         databases = _value(self.session, "SELECT count(*) FROM pg_database WHERE NOT datistemplate AND datallowconn")
         wait_until(lambda: self.told()["collector.databases_by_pass"] >= databases, 240, "all databases are known")
 
+    def wait_settled(self) -> None:
+        """Until what has long periods was read everywhere, so that only changes bring visits (15 and
+        later): cycles in a row with one database visited."""
+        if self.session.info.server_version < 150000:
+            return
+        self.server.set({"pganalytics.collect_interval": "1s"})
+        last: list[tuple[float, float]] = []
+
+        def settled() -> bool:
+            told = self.told()
+            now = (told["collector.cycles"], told["visitors.visits"])
+            if not last or now[0] >= last[0][0] + SETTLED_CYCLES:
+                quiet = bool(last) and now[1] - last[0][1] <= now[0] - last[0][0] + 1
+                last[:] = [now]
+                return quiet
+            return False
+
+        wait_until(settled, 900, "nothing is due but what changed", every=1)
+
     def whole(self) -> bool:
         """Whether all slices of the last cycle are stored."""
         return bool(
@@ -343,6 +363,9 @@ def _scheduled(watched: Watched, cycles: int) -> list[Cycle]:
     watched.server.set({"pganalytics.collect_interval": f"{interval}s"})
     measured: list[Cycle] = []
     watched.wait_known()
+    if isinstance(watched.load, tables.ManyDatabases):
+        watched.wait_settled()
+        watched.server.set({"pganalytics.collect_interval": f"{interval}s"})
     _next_push(watched, interval)
     for _ in range(cycles):
         watched.use_tables()
