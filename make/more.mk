@@ -59,6 +59,8 @@ torture: private torture-spool
 	@PGANALYTICS_BINDIR="$$(cat $(BUILD)/private-bindir)" $(PYTHON) -B tests/torture/kills $(TORTURE_KILLS)
 	@PGANALYTICS_LONG=1 PGANALYTICS_BINDIR="$$(cat $(BUILD)/private-bindir)" $(PYTHON) -B tests/e2e/run -j 1 \
 	    $(wildcard tests/e2e/test_gate_*.py)
+	@PGANALYTICS_LONG=1 PGANALYTICS_BINDIR="$$(cat $(BUILD)/private-bindir)" $(PYTHON) -B -m pytest -q \
+	    -p no:cacheprovider --budget 3000 tests/e2e/test_unchanged_databases.py
 
 torture-spool: $(spool_states)
 	SPOOL_CRASH_STATES=1000000 SPOOL_DAMAGE_CASES=100000 $(spool_states) --gtest_brief=1

@@ -18,6 +18,13 @@ constexpr bool is_letter(char c) {
 }
 constexpr bool is_word(char c) { return is_letter(c) || is_digit(c) || c == '$'; }
 
+constexpr bool is_keyword(std::string_view word, std::string_view lower) {
+    if (word.size() != lower.size()) return false;
+    for (size_t i = 0; i < word.size(); ++i)
+        if ((word[i] | 0x20) != lower[i]) return false;
+    return true;
+}
+
 class Scanner {
   public:
     Scanner(std::string_view sql, char* out) noexcept : sql_(sql), out_(out) {}
@@ -32,9 +39,11 @@ class Scanner {
     char peek(size_t ahead = 0) const noexcept {
         return at_ + ahead < sql_.size() ? sql_[at_ + ahead] : '\0';
     }
-    void put(char c) noexcept { out_[used_++] = c; }
+    void put(char c) noexcept {
+        if (!in_value_) out_[used_++] = c;
+    }
     void put_space() noexcept {
-        if (used_ > 0 && out_[used_ - 1] != ' ') put(' ');
+        if (!in_value_ && used_ > 0 && out_[used_ - 1] != ' ') put(' ');
     }
     void copy_to(size_t end) noexcept {
         while (at_ < end) put(sql_[at_++]);
@@ -64,9 +73,50 @@ class Scanner {
         } else if (is_letter(c)) {
             word();
         } else {
-            put(c);
-            ++at_;
+            sign(c);
         }
+    }
+
+    // --- SET name TO value, at the beginning of a statement or within ALTER and CREATE
+
+    void sign(char c) noexcept {
+        if (c == ';') {
+            first_ = true;
+            in_value_ = false;
+        }
+        const bool value = c == '=' && place_ == Place::kBehindName;
+        place_ = c == '.' && place_ == Place::kBehindName ? Place::kBehindSet : Place::kElsewhere;
+        put(c);
+        ++at_;
+        if (value) begin_value();
+    }
+
+    // What follows, to the end of the statement, is left out.
+    void begin_value() noexcept {
+        place_ = Place::kElsewhere;
+        if (sql_.find_first_not_of(" \t\r\n\f\v", at_) == std::string_view::npos) return;
+        put_space();
+        // There is room: at least one byte is left out.
+        put('?');
+        in_value_ = true;
+    }
+
+    // Whether a value begins behind it.
+    bool follow(std::string_view word) noexcept {
+        if (first_) {
+            first_ = false;
+            sets_ =
+                is_keyword(word, "set") || is_keyword(word, "alter") || is_keyword(word, "create");
+        }
+        if (!sets_) return false;
+        const bool value = place_ == Place::kBehindName && is_keyword(word, "to");
+        if (place_ == Place::kBehindSet) {
+            if (!is_keyword(word, "session") && !is_keyword(word, "local"))
+                place_ = Place::kBehindName;
+        } else {
+            place_ = is_keyword(word, "set") ? Place::kBehindSet : Place::kElsewhere;
+        }
+        return value;
     }
 
     // They nest.
@@ -111,6 +161,7 @@ class Scanner {
     void quoted_name() noexcept {
         size_t end = at_ + 1;
         while (end < sql_.size() && sql_[end] != '"') ++end;
+        if (place_ == Place::kBehindSet) place_ = Place::kBehindName;
         copy_to(end < sql_.size() ? end + 1 : end);
     }
 
@@ -157,13 +208,21 @@ class Scanner {
             at_ = end;
             return constant(first == 'e');
         }
+        const bool value = follow(sql_.substr(at_, end - at_));
         copy_to(end);
+        if (value) begin_value();
     }
+
+    enum class Place : unsigned char { kElsewhere, kBehindSet, kBehindName };
 
     std::string_view sql_;
     char* out_;
     size_t at_ = 0;
     size_t used_ = 0;
+    bool first_ = true;  // no word of the statement yet
+    bool sets_ = false;  // it can set something
+    bool in_value_ = false;
+    Place place_ = Place::kElsewhere;
 };
 
 }  // namespace

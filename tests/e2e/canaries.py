@@ -158,6 +158,7 @@ def durable(c: Canaries, major: int) -> list[str]:
         f"explain select '{t('EXPLAIN')}'",
         f"create table planted_as as select e'{t('CREATE TABLE AS')}'::text as x",
         f"set myapp.password = '{t('SET')}'",
+        f"set myapp.word to {t('SET to a bare word').replace('-', '_')}",
         f"select 1 /* {t('comment in a statement')} */ -- {t('comment at its end')}",
         f"select '{t('literal')}', e'\\'{t('literal E')}', u&'{t('literal U&')}', $${t('literal $$')}$$",
         f"select '{t('dblink')}' as dblink_connect, 'host=h user=u password={t('dblink, connection string')}'",

@@ -1,5 +1,6 @@
-// Takes out of SQL text what can be data of somebody's: constants of every form and comments. Names
-// and parameters ($1) stay. In doubt (a text that was cut, a quote after a backslash, which means
+// Takes out of SQL text what can be data of somebody's: constants of every form, comments, and what
+// a setting is set to, which may be a bare word (SET app.password TO hunter2). Names and parameters
+// ($1) stay. In doubt (a text that was cut, a quote after a backslash, which means
 // different things by standard_conforming_strings) everything to the end is taken out. Runs in
 // visitors, between PostgreSQL calls: no allocation, no exception.
 #pragma once

@@ -58,6 +58,38 @@ TEST(StatementText, InDoubtTakesTheRest) {
     EXPECT_EQ(stripped("select 'a\\\\', x"), "select ?, x");
 }
 
+TEST(StatementText, TakesWhatASettingIsSetTo) {
+    const std::pair<const char*, const char*> cases[] = {
+        {"set app.password to hunter2", "set app.password to ?"},
+        {"SET SESSION app.password = hunter2;", "SET SESSION app.password = ?;"},
+        {"set local \"App\".\"Pass\"=hunter2", "set local \"App\".\"Pass\"= ?"},
+        {"set a.b to 'x;y', hunter2; select c.to = d", "set a.b to ?; select c.to = d"},
+        {"set a.b to \"se;cret\" ; set c.d to $x$;$x$;x", "set a.b to ?; set c.d to ?;x"},
+        {"/* c */ alter role r in database d set a.b to hunter2",
+         "alter role r in database d set a.b to ?"},
+        {"alter system set a . b = hunter2", "alter system set a . b = ?"},
+        {"create function f() returns int set a.b to hunter2 language sql as 'x'",
+         "create function f() returns int set a.b to ?"},
+        {"set role hunter", "set role hunter"},
+        {"set transaction isolation level serializable",
+         "set transaction isolation level serializable"},
+        {"update t set a = b, c = d", "update t set a = b, c = d"},
+        {"insert into t values (1) on conflict (a) do update set a = b",
+         "insert into t values (?) on conflict (a) do update set a = b"},
+        {"alter table t set (fillfactor = x), rename to u",
+         "alter table t set (fillfactor = x), rename to u"},
+        {"alter table t alter c set default a = b", "alter table t alter c set default a = b"},
+        {"set a to", "set a to"},
+        {"set a to ", "set a to"},
+        {"set a.b = /* x", "set a.b = ?"},
+        {"select set.to = x", "select set.to = x"},
+    };
+    for (const auto& [sql, expected] : cases) EXPECT_EQ(stripped(sql), expected) << sql;
+    const std::string sql = "set app.password to SECRET";
+    for (size_t length = 0; length <= sql.size(); ++length)
+        EXPECT_EQ(stripped(sql.substr(0, length)).find('S'), std::string::npos) << length;
+}
+
 TEST(StatementText, CutAnywhereNothingLeaks) {
     const std::string sql =
         "insert into t values ('SECRET', E'\\'SECRET', $x$SECRET$x$, N'SECRET') -- SECRET\n"
