@@ -127,8 +127,16 @@ bool VisitPlan::may_have(const PlanDatabase& database, const PlanRowset& rowset)
     if (provider != providers_.end()) return provider->second == database.oid;
     if (!database.collected && database.oid != main_) return false;
     const auto absence = absences_.find({database.oid, rowset.number});
-    return rules_.everything || absence == absences_.end() ||
-           now_us_ - absence->second >= kAbsentUs;
+    if (rules_.everything || absence == absences_.end()) return true;
+    return now_us_ - absence->second.at >=
+           (still_lacks(database, rowset) ? rules_.unchanged_us : kAbsentUs);
+}
+
+// By its catalogs, which name the extensions.
+bool VisitPlan::still_lacks(const PlanDatabase& database, const PlanRowset& rowset) const {
+    const auto absence = absences_.find({database.oid, rowset.number});
+    return absence != absences_.end() && database.marks && absence->second.mark &&
+           *absence->second.mark == change_mark(*database.marks, kWithDefinitions);
 }
 
 // For rowsets of its own that no pass fills.
@@ -157,10 +165,11 @@ void VisitPlan::add_due(Line& line, const PlanRowset& rowset, bool early_too) {
     // A question that may find nothing brings no database forward.
     const bool question = rowset.of_extension && !providers_.contains(rowset.number);
     const int64_t since = question ? now_us_ : waits_since(period_us, state);
-    line.due.push_back({rowset.number, rowset.cluster, rowset.of_extension, since,
-                        std::max(rowset.period_us, rowset.pass_period_us),
-                        waits_its_turn(rowset, since), is_unchanged(database, rowset, state),
-                        mark_of(database, rowset)});
+    line.due.push_back(
+        {rowset.number, rowset.cluster, rowset.of_extension, since,
+         std::max(rowset.period_us, rowset.pass_period_us), waits_its_turn(rowset, since),
+         question ? still_lacks(database, rowset) : is_unchanged(database, rowset, state),
+         mark_of(database, rowset)});
 }
 
 void VisitPlan::add(PlanRowset rowset) {
@@ -299,7 +308,9 @@ bool VisitPlan::absent(uint16_t rowset) {
     if (next_line_ == 0) return false;
     Line& line = lines_[next_line_ - 1];
     std::erase_if(line.due, [&](const Due& due) { return due.rowset == rowset; });
-    absences_[{line.database.oid, rowset}] = now_us_;
+    const std::optional<ChangeMarks>& marks = line.database.marks;
+    absences_[{line.database.oid, rowset}] = {
+        now_us_, marks ? std::optional(change_mark(*marks, kWithDefinitions)) : std::nullopt};
     const auto provider = providers_.find(rowset);
     if (provider == providers_.end() || provider->second != line.database.oid) return false;
     providers_.erase(provider);

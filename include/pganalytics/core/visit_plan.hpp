@@ -21,7 +21,8 @@
 // what comes next for each but the main one comes earlier by its own share of the period.
 //
 // The rowset of an extension is read in one database that has it: until one is found each database
-// visited is asked, then that one only. One that lacked it is not asked again for ten minutes.
+// visited is asked, then that one only. One that lacked it is not asked again for ten minutes, or
+// an hour where its catalogs are as they were.
 #pragma once
 
 #include <algorithm>
@@ -164,6 +165,7 @@ class VisitPlan {
     void queue_due(const PlanDatabase& database);
     void add_due(Line& line, const PlanRowset& rowset, bool early_too);
     bool may_have(const PlanDatabase& database, const PlanRowset& rowset) const;
+    bool still_lacks(const PlanDatabase& database, const PlanRowset& rowset) const;
     void forget_gone();
     bool goes_on() const;
 
@@ -174,9 +176,13 @@ class VisitPlan {
     std::vector<PlanDatabase> databases_;
     std::map<Key, State> states_;
     std::map<uint16_t, uint32_t> providers_;  // rowset of an extension: database it was read in
-    std::map<Key, int64_t> absences_;         // database and such a rowset: when it was not there
-    std::set<uint16_t> served_;               // of these rowsets, in this cycle
-    std::vector<Line> lines_;                 // longest-waiting first
+    struct Absence {
+        int64_t at = 0;
+        std::optional<uint64_t> mark = std::nullopt;  // of definitions, then
+    };
+    std::map<Key, Absence> absences_;  // database and such a rowset: when it was not there
+    std::set<uint16_t> served_;        // of these rowsets, in this cycle
+    std::vector<Line> lines_;          // longest-waiting first
     size_t next_line_ = 0;
     std::set<uint32_t> visited_;               // databases
     int64_t unchanged_at_us_ = INT64_MIN / 2;  // a visit for the unchanged alone

@@ -667,6 +667,34 @@ TEST_F(MarkPlanTest, NoneWaitsTooLong) {
     EXPECT_EQ(last.size(), 1000U);
 }
 
+TEST_F(ExtensionPlanTest, WhereCatalogsAreAsTheyWereItIsNotAskedFor) {
+    const auto asked = [&](uint64_t definitions) {
+        auto both = databases(2);
+        for (PlanDatabase& database : both)
+            database.marks = ChangeMarks{.definitions = definitions};
+        begin_with(both);
+        bool found = false;
+        while (const auto visit = plan_.next()) {
+            for (const uint16_t rowset : visit->rowsets) {
+                if (rowset == 9) {
+                    found = found || visit->oid == 11;
+                    plan_.absent(9);
+                } else {
+                    plan_.read(rowset, true);
+                }
+            }
+            plan_.end_visit(0, false);
+        }
+        now_ += kInterval;
+        return found;
+    };
+    EXPECT_TRUE(asked(1));
+    for (int i = 1; i < 60; ++i) EXPECT_FALSE(asked(1)) << i;
+    EXPECT_TRUE(asked(1)) << "an hour later";
+    for (int i = 1; i < 10; ++i) EXPECT_FALSE(asked(2)) << i;
+    EXPECT_TRUE(asked(2)) << "ten minutes later, because they changed";
+}
+
 TEST_F(ExtensionPlanTest, AQuestionBringsNoDatabaseForward) {
     begin_with(databases(2));
     plan_.next();
