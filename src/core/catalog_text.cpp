@@ -135,7 +135,7 @@ the watched server, the JSON on the wire, the hub's table and this page.
   TOAST table is on their rows, and is added up by the hub's views.
 - A **digest** stands for what may hold data of yours: it is made with a secret of the server, only
   tells that something changed, and is the same on a server and its standbys.
-- "Where something changed": on 15 and later the shared statistics tell, without a visit, whether
+- "Where something changed": on 15 to 18 the shared statistics tell, without a visit, whether
   a database's catalogs were written, its relations vacuumed or analyzed, its sequences used. What
   did not change is read again after an hour, of servers with many databases after twelve at the
   latest. A session tells what it did when its command ends, or never where `track_counts` is off.

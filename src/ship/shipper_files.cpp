@@ -44,6 +44,8 @@ void Shipper::take_file_sizes() {
 }
 
 void Shipper::keep_file_list(const UnfilledRowset& one, const HostRowset* filled) {
+    // Asked for again when it is due again, though nothing is used until then.
+    if (one.again && filled == nullptr) file_lists_.touch(one.datid);
     if (one.again || cycle_->use() != CycleUse::kSend) return;
     // The rows that are left out are others next time.
     const bool whole = filled != nullptr && one.complete && one.report.left_out == 0;

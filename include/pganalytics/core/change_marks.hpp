@@ -1,6 +1,6 @@
 // What the shared statistics tell of changes in a database: numbers that are others once something
 // was written, so that nobody has to go there to find that nothing did. Made by a pass
-// (counter_pass.hpp) or not at all.
+// (counter_pass.hpp; 15 to 18) or not at all.
 //
 // A session reports what it did when its command is over (a procedure or CREATE INDEX CONCURRENTLY
 // that commits on its way, at its end), and no more often than each second; a session with
