@@ -3,11 +3,8 @@ the server is shut down."""
 
 import os
 import signal
-import socket
-import threading
 import time
 from collections.abc import Callable
-from typing import Any
 
 import psycopg
 import pytest
@@ -21,6 +18,7 @@ from collecting import (
     worker_pid,
 )
 from harness import Server, World, wait_until
+from harness.stuck import SilentHub
 
 
 # --- a hub's worker and front
@@ -62,33 +60,6 @@ def test_hub_survives_what_happens_to_its_processes(world: World) -> None:
 
 
 # --- shutdown, and a hub that is away
-
-
-class SilentHub:
-    """Accepts connections at a port and never says a word."""
-
-    def __init__(self, port: int) -> None:
-        self.socket = socket.create_server(("127.0.0.1", port))
-        self.accepted: list[socket.socket] = []
-        self.thread = threading.Thread(target=self._accept)
-        self.thread.start()
-
-    def _accept(self) -> None:
-        try:
-            while True:
-                self.accepted.append(self.socket.accept()[0])
-        except OSError:
-            return
-
-    def __enter__(self) -> "SilentHub":
-        return self
-
-    def __exit__(self, *_: Any) -> None:
-        self.socket.shutdown(socket.SHUT_RDWR)
-        self.socket.close()
-        self.thread.join()
-        for one in self.accepted:
-            one.close()
 
 
 def seconds_to_stop(server: Server) -> float:
