@@ -10,7 +10,7 @@ namespace pganalytics::pg {
 namespace {
 
 Statement touch_collector = {
-    "UPDATE pganalytics.collectors SET"
+    "UPDATE pganalytics.collectors c SET"
     "   hostname = pg_catalog.\"left\"($2, 255), version = pg_catalog.\"left\"($3, 64),"
     "   system_identifier = pg_catalog.\"left\"($4, 64), in_recovery = coalesce($5, in_recovery),"
     "   last_incarnation = CASE WHEN $9 < last_time THEN last_incarnation"
@@ -21,8 +21,34 @@ Statement touch_collector = {
     "   last_cycle = CASE WHEN $9 < last_time THEN last_cycle ELSE $8 END,"
     "   last_time = greatest(last_time, $9), last_push_at = greatest(last_push_at, $10),"
     "   last_full_at = CASE WHEN $11 THEN $10 ELSE last_full_at END, over_quota_at = NULL"
-    " WHERE collector_id = $1 AND enabled"
-    " RETURNING last_full_at IS NULL"};
+    "  FROM (SELECT collector_id AS id, last_incarnation AS incarnation"
+    "          FROM pganalytics.collectors) AS before"
+    " WHERE before.id = c.collector_id AND c.collector_id = $1 AND c.enabled"
+    " RETURNING c.last_full_at IS NULL, before.incarnation <> $6, before.incarnation"};
+
+// One after the other they are when nothing of the other run is from well after this one's
+// beginning. What counts of the other arrived as it was made and is not from the future, so that
+// no backlog and no clock set back looks like a second server; nor does what was let in until an
+// enrolment that ended an alarm was in use.
+Statement find_two_runs = {
+    "SELECT FROM pganalytics.collectors c,"
+    "  LATERAL (SELECT l.\"time\" FROM pganalytics.ledger l"
+    "            WHERE l.collector_id = $1 AND l.incarnation = $2 ORDER BY l.sequence LIMIT 1) "
+    "mine,"
+    "  LATERAL (SELECT l.\"time\", l.received_at, l.future FROM pganalytics.ledger l"
+    "            WHERE l.collector_id = $1 AND l.incarnation = $3"
+    "            ORDER BY l.sequence DESC LIMIT 1) other"
+    " WHERE c.collector_id = $1 AND other.future = 0"
+    "   AND other.received_at > CASE WHEN c.generation = 1 THEN c.enrolled_at ELSE"
+    "        (SELECT pg_catalog.min(k.first_used_at) + INTERVAL '1 minute'"
+    "           FROM pganalytics.certificates k"
+    "          WHERE k.collector_id = $1 AND k.generation = c.generation) END"
+    "   AND other.\"time\" > mine.\"time\" + INTERVAL '10 minutes'"
+    "   AND other.received_at < other.\"time\" + INTERVAL '2 minutes'"};
+constexpr int64_t kLiveUs = 120 * int64_t{1000000};
+
+constexpr char kTwoRunsText[] =
+    "two servers send as this one: look for a copy of its state directory, then enrol it again";
 
 Statement insert_ledger = {
     "INSERT INTO pganalytics.ledger (collector_id, snapshot_id, incarnation, sequence, digest,"
@@ -83,6 +109,33 @@ void add_identity(Arguments& arguments, const PushBegin& begin) {
     arguments.bytes(begin.digest);
 }
 
+// A view of palloc'd text.
+std::string_view uuid_view(const Uuid& uuid) {
+    pg_uuid_t value;
+    std::copy(uuid.begin(), uuid.end(), value.data);
+    return DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(&value)));
+}
+
+bool is_live(const PushBegin& begin) {
+    return begin.future == 0 && begin.received_at - begin.time < kLiveUs;
+}
+
+// This push came as it was made, and the newest before it was another run's.
+void look_for_two_runs(const PushBegin& begin, const Uuid& other) {
+    Arguments arguments;
+    arguments.uuid(begin.collector_id);
+    arguments.uuid(begin.incarnation);
+    arguments.uuid(other);
+    if (run_statement(find_two_runs, arguments) != 1) return;
+    if (!raise_alarm(begin.collector_id, kTwoRunsText)) return;
+    write_audit({.event = "two runs of one server",
+                 .collector_id = &begin.collector_id,
+                 .first = "this",
+                 .first_value = uuid_view(begin.incarnation),
+                 .second = "other",
+                 .second_value = uuid_view(other)});
+}
+
 // Rows are read after the cycle began: their time is what the collector is known until.
 int64_t last_time(const Push& push) {
     int64_t time = push.begin.time;
@@ -110,6 +163,8 @@ bool touch(const Push& push, bool full, bool* want_full) {
     arguments.boolean(full);
     if (run_statement(touch_collector, arguments) != 1) return false;
     *want_full = field_boolean(0, 0);
+    const bool another_run = field_boolean(0, 1);
+    if (another_run && is_live(begin)) look_for_two_runs(begin, field_uuid(0, 2));
     return true;
 }
 
