@@ -33,9 +33,10 @@ JsonObject& JsonObject::operator=(JsonObject&&) noexcept = default;
 
 std::optional<JsonObject> JsonObject::parse(std::string_view json) {
     auto state = std::make_unique<State>();
-    constexpr unsigned kFlags = rapidjson::kParseIterativeFlag |
-                                rapidjson::kParseValidateEncodingFlag |
-                                rapidjson::kParseFullPrecisionFlag;
+    // Not with full precision: nobody reads a fraction here, and "0e72" is undefined behaviour
+    // there.
+    constexpr unsigned kFlags =
+        rapidjson::kParseIterativeFlag | rapidjson::kParseValidateEncodingFlag;
     state->document.Parse<kFlags>(json.data(), json.size());
     if (state->document.HasParseError() || !state->document.IsObject()) return std::nullopt;
     return JsonObject(std::move(state));

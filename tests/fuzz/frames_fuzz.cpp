@@ -57,7 +57,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
                      CycleBegin, RowsetBegin, RowsetEnd, CycleEnd, Request, SelfEnrol,
                      NeedSelfEnrolment, NeedComplete, AnswerPart, AnswerEnd, ServeSettings,
                      ServeTargets, CollectorState, CollectorGone, Open, Listening, HubHealth,
-                     PushBegin, PushEnd, PushResult, Register, Renew, RegisterResult,
+                     PushBegin, PushEnd, PushResult, Register, Renew, RegisterResult, PushRows,
                      CertificateUsed, KeysInit, KeysInitResult, KeysSign, KeysSignResult>(*frame);
     }
     FUZZ_CHECK(first == second);
