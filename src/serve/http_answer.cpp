@@ -96,7 +96,9 @@ std::string answer_bytes(const Answer& answer, bool keep_alive, int64_t now, boo
     out += "\r\nDate: " + date_text(now);
     out += "\r\nContent-Type: application/json; charset=utf-8\r\nContent-Length: ";
     out += std::to_string(answer.body.size());
-    out += "\r\nCache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n";
+    out +=
+        "\r\nCache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n"
+        "Strict-Transport-Security: max-age=63072000\r\n";
     if (answer.status == 401) out += "WWW-Authenticate: Bearer\r\n";
     if (!answer.allow.empty()) out.append("Allow: ").append(answer.allow).append("\r\n");
     if (answer.retry_after > 0) {

@@ -15,7 +15,8 @@ TEST(Answers, Bytes) {
               "HTTP/1.1 503 Service Unavailable\r\n"
               "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n"
               "Content-Type: application/json; charset=utf-8\r\nContent-Length: 29\r\n"
-              "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nRetry-After: 7\r\n"
+              "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n"
+              "Strict-Transport-Security: max-age=63072000\r\nRetry-After: 7\r\n"
               "Connection: close\r\n\r\n{\"code\":503,\"message\":\"busy\"}");
     EXPECT_NE(answer_bytes(unauthorized(), true, 0).find("\r\nWWW-Authenticate: Bearer\r\n"),
               std::string::npos);
