@@ -5,6 +5,7 @@ import asyncio
 import os
 import pathlib
 import resource
+import socket
 import ssl
 import threading
 import time
@@ -148,3 +149,50 @@ def test_slow_connections_end_and_others_are_served(module_hub: Hub, module_worl
     print("memory", before, max(honest.memory), "MiB;", {kind: round(max(took), 1) for kind, took in ended.items()})
     for name, took in (("alone", alone), ("beside", beside)):
         print(name, len(took), *(f"p{part} {took[len(took) * part // 100] * 1000:.1f} ms" for part in (50, 99)))
+
+
+def cpu_seconds(hub: Hub) -> float:
+    [front] = hub.programs()["serve"]
+    fields = pathlib.Path(f"/proc/{front}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+@pytest.mark.time_limit(120)
+def test_without_descriptors_it_waits_and_goes_on(module_hub: Hub, module_world: World, many_files: None) -> None:
+    """No descriptor is left for the next connection: those that are there are served, nothing spins, and once some
+    have gone new ones come in."""
+    hub = module_hub
+    [front] = hub.programs()["serve"]
+    one = CurlCollector(hub, module_world.path("d0"), "d0").enrol()
+    honest = Honest([one])
+    wait_until(lambda: len(honest.took) >= 2, 20, "a collector is connected")
+    limits = pathlib.Path(f"/proc/{front}/limits").read_text().splitlines()
+    usual = next(int(line.split()[3]) for line in limits if line.startswith("Max open files"))
+
+    def limit(files: int) -> None:
+        # Its own user may; root in a container may not.
+        hub.installation.run(["prlimit", "--pid", front, f"--nofile={files}:"])
+
+    held: list[socket.socket] = []
+    try:
+        limit(few := descriptors(hub) + 8)
+        for _ in range(40):
+            held.append(socket.create_connection(("127.0.0.1", hub.console_port), 5))
+        pushes, used, began = len(honest.took), cpu_seconds(hub), time.monotonic()
+        # They are let go after five seconds, and the next ones taken from the kernel's queue.
+        while time.monotonic() - began < 9:
+            held.append(socket.create_connection(("127.0.0.1", hub.console_port), 5))
+            wait_until(lambda seen=len(honest.took): len(honest.took) > seen, 20, "a push meanwhile")
+        spent = (cpu_seconds(hub) - used) / (time.monotonic() - began)
+        assert len(honest.took) >= pushes + 5
+        assert descriptors(hub) <= few
+        assert spent < 0.3, spent
+    finally:
+        limit(usual)
+        for connection in held:
+            connection.close()
+    took = honest.stop()
+    assert took[-1] < 5 * stretch(), took[-3:]
+    wait_until(lambda: hub.health()["status"] == "ok", 10, "strangers are served again")
+    assert [front] == hub.programs()["serve"]
+    print(f"{len(took)} pushes, the longest {took[-1] * 1000:.0f} ms; {spent * 100:.1f} % of a core")
