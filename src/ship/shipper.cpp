@@ -84,7 +84,7 @@ void Shipper::wait() {
     const auto also = [&until](std::optional<int64_t> time) {
         if (time) until = std::min(until, *time);
     };
-    also(link_.due());
+    if (sandbox_.entered()) also(link_.due());  // it is not served before
     also(waiters_.next_deadline());
     if (cycle_ && cycle_->ended()) also(host_deadline_);
     // The descriptor tells nothing of frames that were read with the last ones.

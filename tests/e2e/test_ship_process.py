@@ -2,6 +2,7 @@
 how much memory it takes.
 """
 
+import os
 import pathlib
 import random
 import time
@@ -172,6 +173,26 @@ def test_a_second_program_leaves_the_state_alone(
         second.close()
     cycle(ship)
     scripted.wait_requests(1)
+
+
+def cpu_seconds(pid: int) -> float:
+    with open(f"/proc/{pid}/stat", encoding="ascii") as file:
+        fields = file.read().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def test_it_waits_for_what_the_worker_tells_without_turning(program: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    """Before it knows the server it serves no hub: what is due there must not keep it awake."""
+    ship = Ship(program, tmp_path / "state", facts=False, hub_url="https://127.0.0.1:1")
+    try:
+        with pytest.raises(TimeoutError):
+            ship._read_frame(1)
+        used = cpu_seconds(ship.process.pid)
+        with pytest.raises(TimeoutError):
+            ship._read_frame(2)
+        assert cpu_seconds(ship.process.pid) - used < 0.5
+    finally:
+        ship.close()
 
 
 def memory(pid: int) -> int:

@@ -55,7 +55,9 @@ def catalog(program: pathlib.Path, major: int = 15) -> dict[str, RowsetShape]:
 class Ship:
     """One run of the program. Frames that come are kept; every wait has a deadline."""
 
-    def __init__(self, program: pathlib.Path, state_directory: pathlib.Path, **settings: Any) -> None:
+    def __init__(
+        self, program: pathlib.Path, state_directory: pathlib.Path, facts: bool = True, **settings: Any
+    ) -> None:
         self.catalog = catalog(program)
         self.settings: dict[str, Any] = {
             "hub_url": "", "ca_file": "", "cert_file": "", "key_file": "",
@@ -80,7 +82,8 @@ class Ship:
         assert hello[0] == frames.HELLO
         self._send(frames.HELLO, hello[1])  # same version, same catalog
         self.send_settings()
-        self.send_facts()
+        if facts:
+            self.send_facts()
 
     def close(self) -> None:
         self.socket.close()
