@@ -110,6 +110,7 @@ PlannedVisit VisitPlan::visit_of(const Line& line, int64_t left_us) const {
     PlannedVisit visit;
     visit.oid = line.database.oid;
     visit.name = line.database.name;
+    visit.seat = line.database.oid == seat_;
     visit.cpu_budget_us = left_us;
     visit.slow_budget_us = rules_.slow_budget_us - slow_spent_us_;
     const bool slow_too = visit.slow_budget_us > 0 || !slow_read_;
@@ -151,10 +152,39 @@ bool VisitPlan::is_visited_anyway(const PlanDatabase& database) {
            });
 }
 
+// --- the seat
+
+// The main database, or one that is visited for an extension in this cycle.
+uint32_t VisitPlan::choose_seat() const {
+    if (rules_.everything) return main_;
+    for (const PlanRowset& rowset : rowsets_) {
+        const auto provider = providers_.find(rowset.number);
+        const auto entry = states_.find({0, rowset.number});
+        if (provider == providers_.end() || entry == states_.end()) continue;
+        const State& state = entry->second;
+        const bool went_well = state.good != 0 && state.attempted <= state.good + 1;
+        if (!went_well || !is_due(rowset.period_us, state)) continue;
+        for (const PlanDatabase& database : databases_)
+            if (database.oid == provider->second && database.like_main) return database.oid;
+    }
+    return main_;
+}
+
+// The server's figures must not depend on a database that can't be visited.
+void VisitPlan::leave_seat(const Line& failed) {
+    if (failed.database.oid != seat_ || seat_ == main_) return;
+    seat_ = main_;
+    std::vector<PlanRowset> moved;
+    for (const Due& due : failed.due)
+        for (const PlanRowset& rowset : rowsets_)
+            if (rowset.number == due.rowset && rowset.anywhere) moved.push_back(rowset);
+    for (const PlanRowset& rowset : moved) queue(rowset);
+}
+
 void VisitPlan::add_due(Line& line, const PlanRowset& rowset, bool early_too) {
     const PlanDatabase& database = line.database;
     const bool wanted = rowset.of_extension ? may_have(database, rowset)
-                        : rowset.cluster    ? database.oid == main_
+                        : rowset.cluster    ? database.oid == (rowset.anywhere ? seat_ : main_)
                                             : database.collected;
     if (!wanted || rowset.is_off(database.oid)) return;
     const State& state = state_of({rowset.cluster ? 0 : database.oid, rowset.number});
@@ -173,6 +203,11 @@ void VisitPlan::add_due(Line& line, const PlanRowset& rowset, bool early_too) {
 }
 
 void VisitPlan::add(PlanRowset rowset) {
+    queue(rowset);
+    rowsets_.push_back(std::move(rowset));
+}
+
+void VisitPlan::queue(const PlanRowset& rowset) {
     for (const PlanDatabase& database : databases_) {
         // Into the visit that is still to come, else into one more at the end.
         const auto ahead =
@@ -188,7 +223,6 @@ void VisitPlan::add(PlanRowset rowset) {
         add_due(line, rowset, false);
         if (!line.due.empty()) lines_.push_back(std::move(line));
     }
-    rowsets_.push_back(std::move(rowset));
 }
 
 void VisitPlan::queue_due(const PlanDatabase& database) {
@@ -244,12 +278,16 @@ void VisitPlan::begin(int64_t now_us, const CycleRules& rules, std::vector<PlanD
     slow_read_ = false;
     served_.clear();
     forget_gone();
+    seat_ = choose_seat();
     for (const PlanDatabase& database : databases_) queue_due(database);
     spare_unchanged();
+    const auto rank = [&](const Line& line) {
+        return line.database.oid == seat_ ? 0 : line.database.oid == main_ ? 1 : 2;
+    };
     std::stable_sort(lines_.begin(), lines_.end(), [&](const Line& a, const Line& b) {
         if (a.due.front().slow != b.due.front().slow) return b.due.front().slow;
         if (a.since != b.since) return a.since < b.since;
-        return a.database.oid == main_ && b.database.oid != main_;
+        return rank(a) < rank(b);
     });
 }
 
@@ -322,8 +360,9 @@ void VisitPlan::end_visit(int64_t cpu_us, bool failed) {
     if (next_line_ == 0) return;
     spent_us_ += cpu_us;
     if (!failed) return;
-    Line& line = lines_[next_line_ - 1];
-    while (!line.due.empty()) read(line.due.back().rowset, false);
+    const Line line = lines_[next_line_ - 1];
+    for (const Due& due : line.due) read(due.rowset, false);
+    leave_seat(line);
 }
 
 uint32_t VisitPlan::waiting() const {

@@ -68,13 +68,16 @@ std::vector<PlanRowset> Cycle::plan_rowsets(const CycleOrder& order) {
         if (!by_sql || !is_selected_rowset(rowset, order, selection)) continue;
         if (!is_queried(rowset, kServerMajor)) continue;
         const uint16_t number = rowset_number(rowset);
-        rowsets.push_back({number, rowset.scope == Scope::kCluster,
-                           int64_t{rowset.period_seconds} * kSecond, !rowset.extension.empty(),
-                           pass_.covers(number) ? CounterPass::kCompleteUs : 0, is_slow(rowset),
-                           kServerMajor <= rowset.marked_until ? rowset.changes_with : uint8_t{}});
+        rowsets.push_back({number,
+                           rowset.scope == Scope::kCluster,
+                           int64_t{rowset.period_seconds} * kSecond,
+                           !rowset.extension.empty(),
+                           pass_.covers(number) ? CounterPass::kCompleteUs : 0,
+                           is_slow(rowset),
+                           kServerMajor <= rowset.marked_until ? rowset.changes_with : uint8_t{},
+                           {},
+                           is_same_anywhere(rowset)});
     }
-    own_selected_ = is_selected_rowset(*find_rowset("own", "rows"), order, selection);
-    if (own_selected_) plan_own(rowsets);
     return rowsets;
 }
 
@@ -113,6 +116,9 @@ void Cycle::plan(const CycleOrder& order, int64_t now_us) {
     const auto unwanted = names_of(settings().exclude_databases);
     const bool has_role = settings().role[0] == '\0' || list_.role != 0;
     const uint32_t main = main_database();
+    int encoding = 0;
+    for (const Database& database : list_.databases)
+        if (database.oid == main) encoding = database.encoding;
     std::vector<PlanDatabase> databases;
     for (const Database& database : list_.databases) {
         if (!has_role || !database.connectable || database.is_template) continue;
@@ -121,10 +127,19 @@ void Cycle::plan(const CycleOrder& order, int64_t now_us) {
         if (database.oid == main) copy_text(figures_.main_database, database.name);
         if (!collected && database.oid != main) continue;
         databases.push_back({database.oid, clean(database.name), collected});
+        databases.back().like_main = database.encoding == encoding;
     }
     figures_.databases_known = static_cast<uint32_t>(databases.size());
     std::vector<PlanRowset> rowsets = plan_rowsets(order);
     make_pass(order, now_us, rowsets, databases);
+    own_selected_ =
+        is_selected_rowset(*find_rowset("own", "rows"), order, names_of(settings().plugins));
+    if (order.purpose == CyclePurpose::kScheduled) {
+        const auto place = std::find_if(databases.begin(), databases.end(),
+                                        [&](const PlanDatabase& one) { return one.oid == main; });
+        watch_own_definitions(now_us, place != databases.end() ? place->marks : std::nullopt);
+    }
+    if (own_selected_) plan_own(now_us, rowsets);
     plan_.begin(now_us, rules_of(order.purpose), databases, main, std::move(rowsets));
     queue_changes(databases);
 }
@@ -168,7 +183,7 @@ VisitOrder Cycle::visit_order(const PlannedVisit& planned, int64_t now_us) const
     order.datname = planned.name;
     order_own(planned, order);
     order_slices(planned, order);
-    order.tablespaces = planned.oid == main_database();
+    order.tablespaces = planned.seat;
     order.deadline_us = now_us + int64_t{settings().visit_timeout} * 1000;
     order.cpu_budget_us = planned.cpu_budget_us;
     order.slow_rowsets = static_cast<uint16_t>(planned.slow);

@@ -5,12 +5,15 @@
 #include "pganalytics/pg/cycle.hpp"
 #include "pganalytics/pg/log.hpp"
 #include "pganalytics/pg/settings.hpp"
+#include "pganalytics/pg/shared_state.hpp"
 
 namespace pganalytics::pg {
 
 namespace {
 
 constexpr int64_t kSecond = 1000000;
+// A call that changes definitions is over by then, or its change is found a period later.
+constexpr int64_t kDefinitionsPeriodUs = 300 * kSecond;
 
 int64_t unix_now() {
     return GetCurrentTimestamp() + int64_t{POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE} * USECS_PER_DAY;
@@ -36,10 +39,27 @@ PlanRowset Cycle::plan_of(const OwnState& state) const {
     return rowset;
 }
 
-void Cycle::plan_own(std::vector<PlanRowset>& rowsets) const {
+// What may change them or the right to: the functions for it, and whatever is written to the
+// catalogs of their database, such as a grant. Somebody who writes to the table itself waits for
+// the period; where nothing tells of catalogs, as on a standby, they are read in each cycle.
+void Cycle::watch_own_definitions(int64_t now_us, const std::optional<ChangeMarks>& marks) {
+    uint64_t calls = 0;
+    {
+        const SpinLock lock(shared_state()->collector.mutex);
+        calls = shared_state()->collector.own_calls;
+    }
+    const auto mark = marks ? std::optional(change_mark(*marks, kWithDefinitions)) : std::nullopt;
+    if (!mark || mark != own_mark_ || calls != own_calls_) own_changed_us_ = now_us;
+    own_mark_ = mark;
+    own_calls_ = calls;
+}
+
+void Cycle::plan_own(int64_t now_us, std::vector<PlanRowset>& rowsets) const {
     PlanRowset definitions;
     definitions.number = kOwnDefinitionsNumber;
     definitions.cluster = true;
+    const bool settled = own_known_ && now_us - own_changed_us_ >= kDefinitionsPeriodUs;
+    definitions.period_us = settled ? kDefinitionsPeriodUs : 0;
     rowsets.push_back(definitions);
     for (const OwnState& state : own_.states()) rowsets.push_back(plan_of(state));
 }

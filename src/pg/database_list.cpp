@@ -14,6 +14,7 @@ constexpr size_t kFirstCapacity = 64;
 
 struct Entry {
     Oid oid;
+    int encoding;
     bool connectable;
     bool is_template;
     char name[NAMEDATALEN];
@@ -34,6 +35,7 @@ void add(Entries* entries, const FormData_pg_database& row) {
     }
     Entry& entry = entries->items[entries->count++];
     entry.oid = row.oid;
+    entry.encoding = row.encoding;
     entry.connectable = row.datallowconn && row.datconnlimit != kInvalidConnectionLimit;
     entry.is_template = row.datistemplate;
     copy_text(entry.name, NameStr(row.datname));
@@ -70,7 +72,8 @@ bool list_databases(const char* role, DatabaseList& list, FlatError& error) {
     list.databases.clear();
     for (size_t i = 0; i < entries.count; ++i) {
         const Entry& entry = entries.items[i];
-        list.databases.push_back({entry.oid, entry.name, entry.connectable, entry.is_template});
+        list.databases.push_back(
+            {entry.oid, entry.name, entry.encoding, entry.connectable, entry.is_template});
     }
     std::sort(list.databases.begin(), list.databases.end(),
               [](const Database& a, const Database& b) { return a.oid < b.oid; });

@@ -361,6 +361,7 @@ Datum sql_add_rowset(FunctionCallInfo call) {
     row.datum(TEXTOID, call->args[3].value);
     row.datum(TEXTOID, PointerGetDatum(cstring_to_text(columns_text())));
     row.datum(TEXTOID, PointerGetDatum(cstring_to_text(definer)));
+    note_own_call();
     if (run_statement(insert_definition, row) != 1) elog(ERROR, "pganalytics: nothing was defined");
     const std::string_view digest = field_text(0, 0);
     auto* answer = static_cast<text*>(SPI_palloc(digest.size() + VARHDRSZ));
@@ -375,6 +376,7 @@ Datum sql_drop_rowset(FunctionCallInfo call) {
     if (SPI_connect() != SPI_OK_CONNECT) elog(ERROR, "pganalytics: SPI_connect failed");
     Arguments name;
     name.datum(TEXTOID, call->args[0].value);
+    note_own_call();
     const bool dropped = run_statement(delete_definition, name) > 0;
     if (SPI_finish() != SPI_OK_FINISH) elog(ERROR, "pganalytics: SPI_finish failed");
     return BoolGetDatum(dropped);

@@ -47,6 +47,12 @@ void install_shared_state() {
     shmem_startup_hook = make_shared_memory;
 }
 
+void note_own_call() {
+    if (state == nullptr) return;
+    const SpinLock lock(state->collector.mutex);
+    ++state->collector.own_calls;
+}
+
 void wake_collector() {
     Latch* latch = nullptr;
     {

@@ -7,7 +7,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from collecting import wait_cycles
+from collecting import collected, cycles, figure, wait_cycles
 from harness import Server, World, wait_until
 from test_collector_values import preview, rows_of
 
@@ -97,3 +97,35 @@ def test_pg_stat_statements_is_found_where_it_is(server: Server) -> None:
     wait_until(
         lambda: [row["datname"] for row in of(server, "pg_query_stats.info")] == ["other"], 20, "it is followed"
     )
+
+
+def test_the_servers_figures_come_along_with_a_visit_for_statements(world: World) -> None:
+    """One visit a cycle; and where that is refused, the main database has them from the next cycle on (the unit test
+    SeatPlanTest: in the same)."""
+    hub = world.hub(
+        "hub",
+        settings=SETTINGS | {"pganalytics.plugins": "pg_activity,pg_query_stats", "pganalytics.role": "watcher"},
+    )
+    hub.execute("create role watcher login in role pg_monitor")
+    hub.execute("create database holder")
+    hub.execute("create extension pg_stat_statements", dbname="holder")
+    whole = [row for row in collected(hub) if row[0] == "pg_activity"]
+    assert len(whole) > 5
+
+    def visits(more: int) -> float:
+        """Visits of so many cycles, a cycle."""
+        before = cycles(hub), figure(hub, "visitors", "visits")
+        wait_cycles(hub, more, 10 * more)
+        return (figure(hub, "visitors", "visits") - before[1]) / (cycles(hub) - before[0])
+
+    wait_until(lambda: visits(3) == 1, 60, "one visit a cycle")
+    hub.execute("revoke connect on database holder from public")
+    refused = figure(hub, "visitors", "visits_failed")
+    wait_until(lambda: figure(hub, "visitors", "visits_failed") > refused + 2, 60, "visits are refused")
+    before = cycles(hub), figure(hub, "collector", "rowsets_read")
+    wait_cycles(hub, 6, 60)
+    read = figure(hub, "collector", "rowsets_read") - before[1]
+    # The last one has begun and may not have read yet.
+    assert read >= len(whole) * (cycles(hub) - before[0] - 2), read
+    hub.execute("grant connect on database holder to public")
+    wait_until(lambda: visits(3) == 1, 60, "one visit a cycle again")

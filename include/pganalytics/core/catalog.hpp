@@ -14,7 +14,7 @@
 namespace pganalytics {
 
 enum class Scope : uint8_t {
-    kCluster,   // read once a cycle, in the visit to pganalytics.database
+    kCluster,  // read once a cycle, in the visit to pganalytics.database (but see is_same_anywhere)
     kDatabase,  // read in each database; the first key column is datid
     kHost,      // read by the program from /proc and the file systems
     kProgram,   // what the program says of the collector itself, at a cycle's end
@@ -133,6 +133,13 @@ bool is_of_database(const Rowset& rowset);
 // Of those that change slowly and are dear to read: they wait their turn (visit_plan.hpp).
 inline constexpr int kSlowSeconds = 600;
 inline bool is_slow(const Rowset& rowset) { return rowset.period_seconds >= kSlowSeconds; }
+
+// The cluster's figures of each cycle: not as what has a period (settings, which a database can
+// have its own of; what is visible from where), they are the same in whichever database.
+inline bool is_same_anywhere(const Rowset& rowset) {
+    return rowset.scope == Scope::kCluster && rowset.period_seconds == 0 &&
+           rowset.extension.empty();
+}
 
 // Whether there is something to ask a server of `major` for it.
 bool is_queried(const Rowset& rowset, int major);

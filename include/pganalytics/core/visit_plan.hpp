@@ -23,6 +23,10 @@
 // The rowset of an extension is read in one database that has it: until one is found each database
 // visited is asked, then that one only. One that lacked it is not asked again for ten minutes, or
 // an hour where its catalogs are as they were.
+//
+// Rowsets of the cluster that are the same wherever they are read go along with such a visit (the
+// seat), where the last one went well: a visit less. Where it fails they are read in the main
+// database, in the same cycle still.
 #pragma once
 
 #include <algorithm>
@@ -44,6 +48,7 @@ struct PlanDatabase {
     bool collected = true;  // false: visited for the cluster's rowsets only
     bool by_pass = false;   // a pass stands in for its visits
     std::optional<ChangeMarks> marks = std::nullopt;  // at the cycle's begin, where a pass told
+    bool like_main = true;  // names of the cluster read the same in both: one encoding
 };
 
 struct PlanRowset {
@@ -56,6 +61,7 @@ struct PlanRowset {
     bool slow = false;
     uint8_t changes_with = 0;        // marks; 0: nothing tells that it is as it was
     std::vector<uint32_t> off = {};  // databases it is not to be read in
+    bool anywhere = false;           // cluster's, the same in each database
 
     bool is_off(uint32_t database) const {
         return std::find(off.begin(), off.end(), database) != off.end();
@@ -66,6 +72,7 @@ struct PlannedVisit {
     uint32_t oid = 0;
     std::string name;
     std::vector<uint16_t> rowsets;
+    bool seat = false;          // with what is the same anywhere
     int64_t cpu_budget_us = 0;  // left for this visit; it stops after the rowset that spends it
     // So many of them, the last, share another budget; it stops after that one that spends it.
     size_t slow = 0;
@@ -108,7 +115,8 @@ class VisitPlan {
     // An extension's rowset of that visit has nothing to read there. True where it had before.
     bool absent(uint16_t rowset);
     // That visit is over: it used `cpu_us`; what it has not read stays due, unless it failed as a
-    // whole, which counts as an attempt at everything in it.
+    // whole, which counts as an attempt at everything in it; at the seat, the main database has
+    // what was not read of the cluster's next.
     void end_visit(int64_t cpu_us, bool failed);
 
     // At the end of a cycle: databases with something due and not read, and since when the one that
@@ -162,6 +170,9 @@ class VisitPlan {
     void spare_unchanged();
     int64_t ahead_of(const Due& due, const State& state) const;
     PlannedVisit visit_of(const Line& line, int64_t left_us) const;
+    void queue(const PlanRowset& rowset);
+    uint32_t choose_seat() const;
+    void leave_seat(const Line& failed);
     void queue_due(const PlanDatabase& database);
     void add_due(Line& line, const PlanRowset& rowset, bool early_too);
     bool may_have(const PlanDatabase& database, const PlanRowset& rowset) const;
@@ -172,6 +183,7 @@ class VisitPlan {
     CycleRules rules_;
     int64_t now_us_ = 0;
     uint32_t main_ = 0;
+    uint32_t seat_ = 0;
     std::vector<PlanRowset> rowsets_;
     std::vector<PlanDatabase> databases_;
     std::map<Key, State> states_;

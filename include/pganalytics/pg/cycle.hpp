@@ -99,7 +99,8 @@ class Cycle {
     void on_slice_read(const OpenRowset& open, const RowsetEnd& end);
     void on_too_long(uint16_t rowset);
     // cycle_own.cpp
-    void plan_own(std::vector<PlanRowset>& rowsets) const;
+    void watch_own_definitions(int64_t now_us, const std::optional<ChangeMarks>& marks);
+    void plan_own(int64_t now_us, std::vector<PlanRowset>& rowsets) const;
     void order_own(const PlannedVisit& planned, VisitOrder& order) const;
     PlanRowset plan_of(const OwnState& state) const;
     void on_own_definitions(std::string_view payload);
@@ -124,8 +125,11 @@ class Cycle {
     CounterPass pass_ = make_counter_pass();
     SliceRounds slices_;
     OwnRegistry own_;
-    bool own_known_ = false;     // definitions were read
-    bool own_selected_ = false;  // in this cycle
+    bool own_known_ = false;                  // definitions were read
+    bool own_selected_ = false;               // in this cycle
+    uint64_t own_calls_ = 0;                  // seen in shared memory
+    std::optional<uint64_t> own_mark_;        // of the main database's definitions
+    int64_t own_changed_us_ = INT64_MIN / 2;  // when something may have changed definitions
     std::map<uint16_t, int64_t> host_read_;
     uint64_t number_ = 0;
 

@@ -13,6 +13,7 @@ namespace pganalytics::pg {
 struct Database {
     uint32_t oid = 0;
     std::string name;          // its bytes, in whatever encoding
+    int encoding = 0;          // pg_enc
     bool connectable = false;  // allows connections, and no interrupted drop
     bool is_template = false;
 };

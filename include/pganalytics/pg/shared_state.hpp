@@ -67,6 +67,7 @@ struct CollectorShared {
     pid_t pid;            // 0: no worker runs
     Latch* latch;         // null: no worker runs
     uint64_t generation;  // counts the worker's starts
+    uint64_t own_calls;   // of functions that change definitions of own rowsets
     CollectorFigures figures;
 };
 
@@ -117,6 +118,9 @@ class SpinLock {
   private:
     slock_t& lock_;
 };
+
+// Tells the worker that definitions of own rowsets are about to change; nothing where it can't run.
+void note_own_call();
 
 // Wake the worker; nothing where it does not run.
 void wake_collector();

@@ -456,6 +456,68 @@ TEST_F(ExtensionPlanTest, DroppedItIsLookedForAgain) {
     EXPECT_FALSE(plan_.next()->rowsets.empty());
 }
 
+// Rowsets 1 and 2 are the cluster's, 1 the same anywhere, 2 in the main database; 9 an extension's,
+// which the database 11 has.
+class SeatPlanTest : public VisitPlanTest {
+  protected:
+    using Done = std::vector<std::pair<uint32_t, Numbers>>;
+
+    // The visits of a cycle; a visit to `broken` fails before it has read anything.
+    Done cycle(uint32_t broken = 0, const CycleRules& rules = kRules) {
+        auto found = databases(3);
+        found[1].like_main = like_main_;
+        plan_.begin(now_, rules, found, 10,
+                    {{.number = 1, .cluster = true, .period_us = 0, .anywhere = true},
+                     {.number = 2, .cluster = true, .period_us = 5 * kInterval},
+                     {.number = 9, .cluster = true, .period_us = 0, .of_extension = true}});
+        Done done;
+        while (auto visit = plan_.next()) {
+            Numbers read;
+            for (const uint16_t rowset : visit->rowsets) {
+                if (visit->oid == broken) continue;
+                if (rowset == 9 && visit->oid != 11) {
+                    plan_.absent(9);
+                    continue;
+                }
+                plan_.read(rowset, true);
+                read.push_back(rowset);
+                EXPECT_TRUE(visit->seat || rowset != 1) << visit->oid;
+            }
+            plan_.end_visit(0, visit->oid == broken);
+            done.emplace_back(visit->oid, read);
+        }
+        now_ += kInterval;
+        return done;
+    }
+    bool like_main_ = true;
+};
+
+TEST_F(SeatPlanTest, TheClustersGoAlongWithAnExtensions) {
+    EXPECT_EQ(cycle(), (Done{{10, {1, 2}}, {11, {9}}}));
+    for (int i = 1; i < 5; ++i) EXPECT_EQ(cycle(), (Done{{11, {1, 9}}})) << i;
+    EXPECT_EQ(cycle(), (Done{{11, {1, 9}}, {10, {2}}})) << "what has a period stays";
+    EXPECT_EQ(plan_.waiting(), 0U);
+}
+
+TEST_F(SeatPlanTest, WhereThatVisitFailsTheMainDatabaseHasThemAtOnce) {
+    cycle();
+    EXPECT_EQ(cycle(11), (Done{{11, {}}, {10, {1}}}));
+    EXPECT_EQ(cycle(11), (Done{{11, {}}, {10, {1}}})) << "and from then on";
+    EXPECT_EQ(cycle(), (Done{{11, {9}}, {10, {1}}})) << "until one has gone well";
+    EXPECT_EQ(cycle(), (Done{{11, {1, 9}}}));
+}
+
+TEST_F(SeatPlanTest, NotWhereNamesWouldReadDifferently) {
+    like_main_ = false;
+    cycle();
+    EXPECT_EQ(cycle(), (Done{{10, {1}}, {11, {9}}}));
+}
+
+TEST_F(SeatPlanTest, WhoAsksForEverythingGetsItInTheMainDatabase) {
+    cycle();
+    EXPECT_EQ(cycle(0, kAsked), (Done{{10, {1, 2}}, {11, {9}}}));
+}
+
 // A pass stands in for rowset 2, whose own period is a minute.
 class PassPlanTest : public testing::Test {
   protected:
