@@ -23,9 +23,22 @@ using enum ColumnType;
 // A word or what stands in quotes.
 #define PGANALYTICS_A_VALUE "(''(\\\\.|[^''\\\\])*''|\"(\\\\.|[^\"\\\\])*\"|\\S+)'"
 
+// -u user:x, --user 'user':x, sshpass -p x: a word of the shell's, of pieces with quotes and
+// without.
+#define PGANALYTICS_OF_A_COMMAND                                           \
+    "'((^|\\s)-(-(proxy-)?user(=|\\s+)|u\\s*)(?=\\S*:)|sshpass\\s+-p\\s*)" \
+    "([^\\s\"'']*(''(\\\\.|[^''\\\\])*''|\"(\\\\.|[^\"\\\\])*\"))*\\S*', '\\1***', 'gi')"
+
+// Authorization: Bearer x
+#define PGANALYTICS_OF_A_HEADER                                                                   \
+    "'(authorization[\"'']?\\s*[:=]\\s*((basic|bearer|token|digest|negotiate)\\s+)?)[^\\s\"'']+'" \
+    ", '\\1***', 'gi')"
+
 // password=x, "password": "x"; --password x; ://user:x@host.
 #define PGANALYTICS_CUT_OUT(value)                                                              \
-    "pg_catalog.regexp_replace(pg_catalog.regexp_replace(pg_catalog.regexp_replace(" value      \
+    "pg_catalog.regexp_replace(pg_catalog.regexp_replace(pg_catalog.regexp_replace("            \
+    "pg_catalog.regexp_replace(pg_catalog.regexp_replace(" value ", " PGANALYTICS_OF_A_COMMAND  \
+    ", " PGANALYTICS_OF_A_HEADER                                                                \
     ", '((pass|pwd|secret|token|key|credential)[a-z_]*[\"'']?\\s*[=:]\\s*)" PGANALYTICS_A_VALUE \
     ", '\\1***', 'gi'), "                                                                       \
     "'(-[a-z_-]*(pass|pwd|secret|token|key|credential)[a-z_-]*\\s+)" PGANALYTICS_A_VALUE        \
@@ -94,6 +107,8 @@ constexpr Column kOverrides[] = {
 
 #undef PGANALYTICS_IS_SECRET
 #undef PGANALYTICS_CUT_OUT
+#undef PGANALYTICS_OF_A_COMMAND
+#undef PGANALYTICS_OF_A_HEADER
 #undef PGANALYTICS_A_VALUE
 
 constexpr Rowset kSettingsRowsets[] = {

@@ -354,6 +354,11 @@ def test_what_may_leave_is_found(scene: Scene) -> None:
         b"create role planted_1 login password ?",
         b"update locked set t = ? where id = ?",
         b"fetch --store-password *** --quiet",
+        b"curl -u *** -T f https://store/f",
+        b"wget --user *** --continue",
+        b"sshpass -p *** scp f host:",
+        b"Authorization: Bearer ***",
+        b"curl -sf -u *** -o %p ftp://store/%f",
         b"user=u password=***",
         b"clean --token=*** %r",
         b"https://user:***@store/%f",
@@ -362,6 +367,7 @@ def test_what_may_leave_is_found(scene: Scene) -> None:
 
 
 def test_nothing_else_leaves(scene: Scene) -> None:
+    print(len(scene.canaries.planted), "secrets planted")
     assert len(scene.canaries.planted) >= 60
     findings = [f"{where}: {what}" for where, data in scene.found.items() for what in scene.canaries.found(data)]
     assert not findings, f"{len(findings)} in all:\n" + "\n".join(findings[:40])
