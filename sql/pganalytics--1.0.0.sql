@@ -130,9 +130,11 @@ CREATE TABLE pganalytics.hub (
     only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
     hub_id uuid NOT NULL,
     created_at timestamp with time zone NOT NULL,
-    ca_fingerprint bytea
+    ca_fingerprint bytea,
+    place text
 );
 COMMENT ON TABLE pganalytics.hub IS 'who this hub is; one row';
+COMMENT ON COLUMN pganalytics.hub.place IS 'cluster, timeline and table that it was used in last: elsewhere the hub was restored or failed over';
 
 CREATE TABLE pganalytics.collectors (
     collector_id uuid PRIMARY KEY,

@@ -9,6 +9,8 @@ namespace pganalytics::pg {
 
 namespace {
 
+// Who has nothing whole is asked for it until it comes, and once more after a restore (-infinity),
+// whatever came with the push.
 Statement touch_collector = {
     "UPDATE pganalytics.collectors c SET"
     "   hostname = pg_catalog.\"left\"($2, 255), version = pg_catalog.\"left\"($3, 64),"
@@ -20,11 +22,14 @@ Statement touch_collector = {
     "       THEN pg_catalog.date_part('epoch', $9 - last_time) ELSE cycle_seconds END,"
     "   last_cycle = CASE WHEN $9 < last_time THEN last_cycle ELSE $8 END,"
     "   last_time = greatest(last_time, $9), last_push_at = greatest(last_push_at, $10),"
-    "   last_full_at = CASE WHEN $11 THEN $10 ELSE last_full_at END, over_quota_at = NULL"
-    "  FROM (SELECT collector_id AS id, last_incarnation AS incarnation"
+    "   last_full_at = CASE WHEN $11 THEN $10"
+    "     WHEN last_full_at = '-infinity' THEN NULL ELSE last_full_at END, over_quota_at = NULL"
+    "  FROM (SELECT collector_id AS id, last_incarnation AS incarnation,"
+    "               last_full_at AS full_at"
     "          FROM pganalytics.collectors) AS before"
     " WHERE before.id = c.collector_id AND c.collector_id = $1 AND c.enabled"
-    " RETURNING c.last_full_at IS NULL, before.incarnation <> $6, before.incarnation"};
+    " RETURNING c.last_full_at IS NULL OR before.full_at IS NOT DISTINCT FROM '-infinity',"
+    "           before.incarnation <> $6, before.incarnation"};
 
 // One after the other they are when nothing of the other run is from well after this one's
 // beginning. What counts of the other arrived as it was made and is not from the future, so that

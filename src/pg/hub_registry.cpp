@@ -11,6 +11,21 @@ Statement make_hub = {
     "INSERT INTO pganalytics.hub (hub_id, created_at)"
     " VALUES (pg_catalog.gen_random_uuid(), pg_catalog.now()) ON CONFLICT DO NOTHING"};
 
+// Rows may be missing that were acknowledged: of the time since a dump or a base backup was made,
+// or what a standby had not received.
+Statement settle = {
+    "UPDATE pganalytics.hub h SET place = now_at.place"
+    "  FROM (SELECT place AS place FROM pganalytics.hub) AS before,"
+    "       (SELECT pg_catalog.concat_ws('/', s.system_identifier,"
+    "                 pg_catalog.\"left\"(pg_catalog.pg_walfile_name("
+    "                   pg_catalog.pg_current_wal_insert_lsn()), 8),"
+    "                 'pganalytics.hub'::pg_catalog.regclass::pg_catalog.oid) AS place"
+    "          FROM pg_catalog.pg_control_system() s) AS now_at"
+    " WHERE h.place IS DISTINCT FROM now_at.place"
+    " RETURNING before.place IS NOT NULL"};
+
+Statement ask_all = {"UPDATE pganalytics.collectors SET last_full_at = '-infinity'"};
+
 Statement read_hub = {
     "SELECT h.hub_id::pg_catalog.text, h.ca_fingerprint,"
     "       EXISTS (SELECT FROM pganalytics.collectors),"
@@ -100,6 +115,13 @@ bool audit_allowed() {
     return true;
 }
 
+// Views build on what came whole: all collectors are asked for that.
+void settle_hub() {
+    if (run_statement(settle) != 1 || !field_boolean(0, 0)) return;
+    run_statement(ask_all);
+    write_audit({.event = "restored or failed over"});
+}
+
 void assign(std::string& out, std::string_view text) { out = text; }
 
 }  // namespace
@@ -110,6 +132,7 @@ bool load_identity(HubIdentity& identity, FlatError& error) noexcept {
         [&](const HubPlace& place) {
             identity.extension = place.extension;
             run_statement(make_hub);
+            settle_hub();
             if (run_statement(read_hub) != 1)
                 ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
                                 errmsg("table pganalytics.hub does not hold one row")));
