@@ -48,17 +48,12 @@ bench:
 .PHONY: bench
 endif
 
-## make torture         50,000 tables, 500 databases (TORTURE_TABLES=n TORTURE_DATABASES=n), 1,000,000 crash
-##                      states and 100,000 damaged spools (SPOOL_SEED=n), 2,000 kills (TORTURE_KILLS="n
-##                      seconds seed"), all hostile input; many minutes
-torture: private torture-spool
-	@PGANALYTICS_BINDIR="$$(cat $(BUILD)/private-bindir)" $(PYTHON) -B tests/torture/memory $(TORTURE_TABLES)
-	@PGANALYTICS_BINDIR="$$(cat $(BUILD)/private-bindir)" $(PYTHON) -B tests/torture/databases $(TORTURE_DATABASES)
-	@PGANALYTICS_BINDIR="$$(cat $(BUILD)/private-bindir)" $(PYTHON) -B tests/torture/kills $(TORTURE_KILLS)
-	@PGANALYTICS_LONG=1 PGANALYTICS_BINDIR="$$(cat $(BUILD)/private-bindir)" $(PYTHON) -B tests/e2e/run -j 1 \
-	    $(wildcard tests/e2e/test_gate_*.py)
-	@PGANALYTICS_LONG=1 PGANALYTICS_BINDIR="$$(cat $(BUILD)/private-bindir)" $(PYTHON) -B -m pytest -q \
-	    -p no:cacheprovider --budget 3000 tests/e2e/test_unchanged_databases.py
+## make torture         1,000,000 crash states and 100,000 damaged spools, 2,000 kills (TORTURE_KILLS="n seconds"),
+##                      1,920 faults of a network, lifecycles in full, 50,000 tables, 500 databases
+##                      (TORTURE_TABLES=n TORTURE_DATABASES=n), all hostile input; ends with a scorecard. PARTS="a b"
+##                      for some (tests/torture/run --list), SEED=n again what a seed gave; hours
+torture: private $(spool_states)
+	@PGANALYTICS_BINDIR="$$(cat $(BUILD)/private-bindir)" $(PYTHON) -B tests/torture/run $(if $(SEED),--seed $(SEED)) $(PARTS)
 
 torture-spool: $(spool_states)
 	SPOOL_CRASH_STATES=1000000 SPOOL_DAMAGE_CASES=100000 $(spool_states) --gtest_brief=1
