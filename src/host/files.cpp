@@ -125,7 +125,7 @@ Status make_state_directory(const std::string& path, bool with_hub) {
 }
 
 Result<FileLock> FileLock::take(const std::string& path) {
-    Descriptor file(open(path.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
+    Descriptor file(open(path.c_str(), O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
     if (!file) return system_error("could not open lock file", path, errno);
     if (flock(file.number(), LOCK_EX | LOCK_NB) != 0) {
         if (errno == EWOULDBLOCK) {

@@ -58,6 +58,8 @@ constexpr uint64_t kSignals = 1 << 1;
 constexpr uint64_t kReadTree = kReadFile | kListDirectory;
 constexpr uint64_t kWriteTree = kReadTree | kWriteFile | kRemoveDirectory | kRemoveFile |
                                 kMakeDirectory | kMakeFile | kRefer | kTruncate;
+// All but reading: the same right on what is below would let it read there, too.
+constexpr uint64_t kChangeTree = kWriteTree & ~kReadFile;
 // The first that lets files be moved between directories at all, which the spool needs.
 constexpr int kFirstUsable = 2;
 constexpr uint64_t kDnsPort = 53;
@@ -168,13 +170,14 @@ class Sandbox::Rules {
             return;
         }
         const std::string real = without_links(path);
-        if ((rights & kReadFile) == 0 || real.empty()) return;
-        if (!directory) {
-            sandbox_.read_files_.emplace_back(facts.st_dev, facts.st_ino);
-        } else {
-            sandbox_.read_trees_.push_back(real);
-            if ((rights & kMakeFile) != 0) sandbox_.write_trees_.push_back(real);
-        }
+        if (real.empty()) return;
+        const FileId id(facts.st_dev, facts.st_ino);
+        const bool reads = (rights & kReadFile) != 0;
+        const bool makes = (rights & kMakeFile) != 0;
+        if (reads && !directory) sandbox_.read_files_.push_back(id);
+        if (reads && directory) sandbox_.read_trees_.push_back(real);
+        if (makes) sandbox_.write_trees_.push_back(real);
+        if (makes && reads) sandbox_.written_.emplace_back(real, id);
     }
 
     void allow_file(const std::string& path, const std::vector<std::string>& kept_out) {
@@ -229,6 +232,7 @@ Result<int> Sandbox::restrict_files(const SandboxPlan& plan) {
     for (const std::string& path : plan.files) rules.allow_file(path, plan.kept_out);
     for (const std::string& path : plan.read) rules.allow(path, kReadTree);
     for (const std::string& path : plan.list) rules.allow(path, kListDirectory);
+    for (const std::string& path : plan.change) rules.allow(path, kChangeTree);
     for (const std::string& path : plan.write) rules.allow(path, kWriteTree);
     if (const int failure = rules.enforce(); failure != 0) {
         return system_error("could not restrict files with Landlock below", "/", failure);
@@ -278,7 +282,16 @@ bool Sandbox::covers_tree(const std::string& path) const {
 }
 
 bool Sandbox::outdated() const {
-    return std::any_of(watched_.begin(), watched_.end(),
+    const auto is_another = [this](const std::pair<std::string, FileId>& tree) {
+        struct stat facts {};
+        if (!landlocked_ || stat(tree.first.c_str(), &facts) != 0) return false;
+        // Two that changed places are known, both.
+        const FileId now(facts.st_dev, facts.st_ino);
+        return std::none_of(written_.begin(), written_.end(),
+                            [&now](const auto& known) { return known.second == now; });
+    };
+    return std::any_of(written_.begin(), written_.end(), is_another) ||
+           std::any_of(watched_.begin(), watched_.end(),
                        [this](const std::string& path) { return !covers_file(path); });
 }
 

@@ -7,9 +7,11 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <filesystem>
 #include <utility>
+#include <vector>
 
 #include "pganalytics/core/hex.hpp"
 #include "pganalytics/core/json_writer.hpp"
@@ -46,6 +48,21 @@ Status remove_set(const std::string& directory) {
     if (!problem) return {};
     return make_error(sqlstate::kIoError,
                       "could not remove directory \"" + directory + "\": " + problem.message());
+}
+
+// The same, but for the directory itself.
+Status empty_set(const std::string& directory) {
+    std::error_code problem;
+    std::vector<std::filesystem::path> entries;
+    for (std::filesystem::directory_iterator at(directory, problem), end; !problem && at != end;
+         at.increment(problem))
+        entries.push_back(at->path());
+    if (problem == std::errc::no_such_file_or_directory) return {};
+    for (const std::filesystem::path& entry : entries)
+        if (!problem) std::filesystem::remove_all(entry, problem);
+    if (!problem) return {};
+    return make_error(sqlstate::kIoError,
+                      "could not empty directory \"" + directory + "\": " + problem.message());
 }
 
 std::string collector_json(const Identity& identity) {
@@ -137,31 +154,44 @@ Status IdentityStore::write_set(const std::string& directory, const Identity& id
 Status IdentityStore::save(const Identity& identity) const {
     const Result<host::FileLock> lock = host::FileLock::take(directory_ + ".lock");
     if (!lock) return lock.error();
-    const std::string next = directory_ + ".new";
-    const std::string last = directory_ + ".old";
+    const std::string next = spare();
     // identity.new is left by a change that did not come to its end; with identity/ in place, or
     // with nothing complete in it, it never counted.
     if (!host::is_absent(directory_) || host::is_absent(next + "/collector.json")) {
-        if (Status removed = remove_set(next); !removed) return removed;
+        if (Status emptied = empty_set(next); !emptied) return emptied;
     } else if (rename(next.c_str(), directory_.c_str()) != 0) {
         return io_error("rename directory", next);
     }
-    if (Status removed = remove_set(last); !removed) return removed;
     if (Status written = write_set(next, identity); !written) return written;
+    return put_in_force(next);
+}
+
+Status IdentityStore::put_in_force(const std::string& next) const {
+    // The two change places, so that a sandbox which knows both directories knows them still.
+    if (renameat2(AT_FDCWD, next.c_str(), AT_FDCWD, directory_.c_str(), RENAME_EXCHANGE) == 0) {
+        if (Status synced = sync_directory(state_directory_); !synced) return synced;
+        // The new identity is in force; what is left of the old one is no reason to fail.
+        (void)empty_set(next);
+        return {};
+    }
+    // There is none yet, or the file system cannot do that: one after the other.
+    const std::string last = directory_ + ".old";
+    if (Status removed = remove_set(last); !removed) return removed;
     if (rename(directory_.c_str(), last.c_str()) != 0 && errno != ENOENT)
         return io_error("rename directory", directory_);
     if (rename(next.c_str(), directory_.c_str()) != 0) return io_error("rename directory", next);
     if (Status synced = sync_directory(state_directory_); !synced) return synced;
-    // The new identity is in force; what is left of the old one is no reason to fail.
     (void)remove_set(last);
     return {};
 }
 
+Status IdentityStore::make_spare() const { return host::make_private_directory(spare()); }
+
 Status IdentityStore::forget() const {
     const Result<host::FileLock> lock = host::FileLock::take(directory_ + ".lock");
     if (!lock) return lock.error();
-    for (const char* suffix : {".new", ".old"})
-        if (Status removed = remove_set(directory_ + suffix); !removed) return removed;
+    if (Status emptied = empty_set(spare()); !emptied) return emptied;
+    if (Status removed = remove_set(directory_ + ".old"); !removed) return removed;
     if (host::is_absent(directory_)) return {};
     // collector.json first: without it there is no identity.
     for (const char* file : kFiles) {

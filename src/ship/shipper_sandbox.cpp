@@ -5,6 +5,9 @@
 
 #include <utility>
 
+#include "pganalytics/host/files.hpp"
+#include "pganalytics/ship/identity.hpp"
+#include "pganalytics/ship/journal.hpp"
 #include "pganalytics/ship/shipper.hpp"
 
 namespace pganalytics::ship {
@@ -42,13 +45,20 @@ void Shipper::start_io_helper() {
 // names in its directories.
 void Shipper::enter_sandbox() {
     if (!settings_ || !facts_ || sandbox_.entered() || anew_) return;
+    const std::string& state = settings_->state_directory;
+    const IdentityStore identity(state);
+    // So that the next identity is written where it may be read again.
+    if (!state_problem_) (void)identity.make_spare();
     host::SandboxPlan plan;
     plan.role = host::SandboxRole::kShip;
     plan.files = given_files(*settings_);
-    plan.kept_out = {facts_->data_directory, settings_->state_directory + "/hub"};
+    plan.kept_out = {facts_->data_directory, state + "/hub"};
     plan.read = {"/proc", "/sys"};
     plan.list = {"/"};
-    plan.write = {settings_->state_directory};
+    // Of the directory only what is its own: a hub's keys lie there, too.
+    plan.change = {state};
+    plan.write = {identity.directory(), identity.spare(), state + "/config", state + "/spool",
+                  state + kJournalFile};
     plan.resolves_names = true;
     sandbox_.enter(plan);
     if (const std::string missing = sandbox_.missing(); !missing.empty())
@@ -60,8 +70,10 @@ bool Shipper::needs_new_process() const {
     if (!sandbox_.entered()) return false;
     for (const std::string& file : given_files(*settings_))
         if (!sandbox_.covers_file(file)) return true;
-    return !sandbox_.covers_tree(settings_->state_directory) &&
-           can_be_used(settings_->state_directory);
+    const std::string& state = settings_->state_directory;
+    for (const std::string& part : {state + "/identity", state + "/spool", state + kJournalFile})
+        if (!host::is_absent(part) && !sandbox_.covers_file(part)) return true;
+    return !sandbox_.covers_tree(state) && can_be_used(state);
 }
 
 void Shipper::look_at_sandbox() {

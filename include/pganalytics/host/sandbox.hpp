@@ -35,7 +35,10 @@ struct SandboxPlan {
     std::vector<std::string> kept_out;
     std::vector<std::string> read;   // files and trees
     std::vector<std::string> list;   // trees: directories may be listed, files not be opened
-    std::vector<std::string> write;  // trees
+    std::vector<std::string> write;  // trees and files: read, too
+    // Trees in which files are made, written and replaced, but not read (where `write` does not
+    // name them).
+    std::vector<std::string> change;
     bool resolves_names = false;
 };
 
@@ -48,7 +51,8 @@ class Sandbox {
     // without it everything can.)
     bool covers_file(const std::string& path) const;
     bool covers_tree(const std::string& path) const;
-    // A file of the plan was replaced by one that it does not cover: only a new process gets at it.
+    // A file of the plan, or a directory of `write`, was replaced by one that it does not cover:
+    // only a new process gets at it.
     bool outdated() const;
 
     struct Layer {
@@ -73,6 +77,7 @@ class Sandbox {
     std::vector<std::string> watched_;      // files of the plan, and those that resolve names
     std::vector<std::string> read_trees_;   // without links
     std::vector<std::string> write_trees_;  // without links
+    std::vector<std::pair<std::string, FileId>> written_;  // directories of `write`
     std::vector<FileId> read_files_;
     std::vector<Layer> layers_;
 };

@@ -52,6 +52,10 @@ class IdentityStore {
     Result<std::string> renewal_key(std::string_view certificate_pem) const;
 
     std::string directory() const { return directory_; }
+    // Where the next identity is written: a directory that changes places with directory(), and
+    // that make_spare() makes.
+    std::string spare() const { return directory_ + ".new"; }
+    Status make_spare() const;
     std::string path(std::string_view file) const;
 
   private:
@@ -59,6 +63,7 @@ class IdentityStore {
     void end_interrupted_change() const;
     Result<Identity> read_set() const;
     Status write_set(const std::string& directory, const Identity& identity) const;
+    Status put_in_force(const std::string& next) const;
 
     std::string state_directory_;
     std::string directory_;

@@ -79,7 +79,8 @@ class SandboxTest : public ::testing::TestWithParam<SandboxRole> {
         if (landlock_version() < 2)
             GTEST_SKIP() << "this kernel has no Landlock; take Linux 5.19 or later, with landlock "
                             "among the names in /sys/kernel/security/lsm";
-        mkdir((folder_ / "state").c_str(), 0700);
+        ASSERT_TRUE(make_state_directory(folder_ / "state", false));
+        mkdir((folder_ / "state/identity.new").c_str(), 0700);
         mkdir((folder_ / "state/hub").c_str(), 0700);
         mkdir((folder_ / "given").c_str(), 0755);
         mkdir((folder_ / "data").c_str(), 0700);
@@ -101,7 +102,9 @@ class SandboxTest : public ::testing::TestWithParam<SandboxRole> {
         if (role == SandboxRole::kShip) {
             plan.list = {"/"};
             plan.read = {"/proc"};
-            plan.write = {folder_ / "state"};
+            plan.change = {folder_ / "state"};
+            for (const char* part : {"identity", "identity.new", "config", "spool"})
+                plan.write.push_back(folder_ / "state/" + part);
         }
         if (role == SandboxRole::kKeys) {
             plan.list = {folder_ / "state"};
@@ -341,7 +344,25 @@ TEST_F(SandboxTest, WhatReplacesAGivenFileIsRead) {
 TEST_F(SandboxTest, OnlyKeysOpensTheKeyOfTheAuthority) {
     const auto open_it = [this] { return outcome(opens(folder_ / "state/hub/ca.key", O_RDONLY)); };
     EXPECT_TRUE(refused(tries(SandboxRole::kServe, open_it)));
+    EXPECT_TRUE(refused(tries(SandboxRole::kShip, open_it)));
     EXPECT_TRUE(done(tries(SandboxRole::kKeys, open_it)));
+    // Nor does it come to where ship may read; and what ship makes of the directory's name stays
+    // what it is.
+    EXPECT_TRUE(done(tries(SandboxRole::kShip, [this] {
+        const std::string state = folder_ / "state";
+        const std::string key = state + "/hub/ca.key";
+        const std::string there = state + "/spool/taken";
+        const bool moved = rename(key.c_str(), there.c_str()) == 0;
+        const bool linked = link(key.c_str(), there.c_str()) == 0;
+        const bool followed = symlink(key.c_str(), there.c_str()) == 0 && opens(there, O_RDONLY);
+        const auto swap = [&state] {
+            return renameat2(AT_FDCWD, (state + "/hub").c_str(), AT_FDCWD,
+                             (state + "/config").c_str(), RENAME_EXCHANGE) == 0;
+        };
+        const bool swapped = swap() && opens(state + "/config/ca.key", O_RDONLY);
+        swap();
+        return outcome(!moved && !linked && !followed && !swapped);
+    })));
     // Its neighbour is the front's.
     EXPECT_TRUE(done(tries(SandboxRole::kServe, [this] {
         return outcome(opens(folder_ / "state/hub/server.key", O_RDONLY));
@@ -353,15 +374,42 @@ TEST_F(SandboxTest, ShipWritesItsDirectoryAndListsTheRest) {
         const std::string state = folder_ / "state";
         return outcome(
             make_state_directory(state, false) &&
-            write_file_durably(state + "/identity/key.pem", "pem") &&
-            rename((state + "/identity").c_str(), (state + "/spool/moved").c_str()) == 0 &&
-            remove_file_durably(state + "/spool/moved/key.pem") &&
-            FileLock::take(state + "/ship.lock") && sandbox.covers_tree(state) &&
-            !sandbox.covers_tree(folder_ / "data") &&
+            write_file_durably(state + "/spool/1", "pushes") &&
+            remove_file_durably(state + "/spool/1") &&
+            write_file_durably(state + "/own_rowsets", "names") &&
+            write_file_durably(state + "/own_rowsets", "others") &&
+            !opens(state + "/own_rowsets", O_RDONLY) && FileLock::take(state + "/ship.lock") &&
+            sandbox.covers_tree(state) && !sandbox.covers_tree(folder_ / "data") &&
             opens(folder_ / "data", O_RDONLY | O_DIRECTORY) && opens("/proc/meminfo", O_RDONLY));
     })));
     EXPECT_TRUE(refused(tries(SandboxRole::kServe, [this] {
         return outcome(opens(folder_ / "data", O_RDONLY | O_DIRECTORY));
+    })));
+}
+
+// The next identity is written beside the one in force, and changes places with it.
+TEST_F(SandboxTest, ShipReadsTheIdentityItWrote) {
+    const std::string state = folder_ / "state";
+    const auto exchange = [&state] {
+        return renameat2(AT_FDCWD, (state + "/identity.new").c_str(), AT_FDCWD,
+                         (state + "/identity").c_str(), RENAME_EXCHANGE) == 0;
+    };
+    EXPECT_TRUE(done(tries(SandboxRole::kShip, [&](const Sandbox& sandbox) {
+        for (const char* key : {"first", "second", "third"}) {
+            if (!write_file_durably(state + "/identity.new/key.pem", key) || !exchange() ||
+                read_text(state + "/identity/key.pem") != key || sandbox.outdated())
+                return kRefused;
+        }
+        return kDone;
+    })));
+    // One that somebody else put there is for a new process.
+    EXPECT_TRUE(done(tries(SandboxRole::kShip, [&](const Sandbox& sandbox) {
+        const bool before = sandbox.outdated();
+        rename((state + "/identity").c_str(), (state + "/elsewhere").c_str());
+        mkdir((state + "/identity").c_str(), 0700);
+        return outcome(!before && sandbox.outdated() &&
+                       write_file_durably(state + "/identity/key.pem", "x") &&
+                       !opens(state + "/identity/key.pem", O_RDONLY));
     })));
 }
 
