@@ -48,6 +48,13 @@ Status check(const Pair& pair, const Authority& authority, int64_t now) {
                                   authority.certificates, net::CertificatePurpose::kServer, now);
 }
 
+// While the CA changes others are trusted, too; a certificate is made by the one that signs.
+bool signed_by_first(const Pair& pair, const Authority& authority, int64_t now) {
+    return static_cast<bool>(net::check_certificate(
+        *pair.chain.front(), std::span(pair.chain).subspan(1),
+        std::span(authority.certificates).first(1), net::CertificatePurpose::kServer, now));
+}
+
 bool has_names(const X509& certificate, const std::vector<std::string>& names) {
     return std::all_of(names.begin(), names.end(), [&certificate](const std::string& name) {
         return net::certificate_has_name(certificate, name);
@@ -103,7 +110,7 @@ Result<int64_t> ensure_pair(const HubPaths& paths, const Authority& authority,
     if (pair && check(*pair, authority, order.now)) {
         const X509& certificate = *pair->chain.front();
         if (order.now < net::certificate_renew_at(certificate) &&
-            has_names(certificate, order.names)) {
+            has_names(certificate, order.names) && signed_by_first(*pair, authority, order.now)) {
             return net::certificate_not_after(certificate);
         }
     }

@@ -9,6 +9,8 @@
 #include <ctime>
 
 #include "pem_text.hpp"
+#include "pganalytics/core/hex.hpp"
+#include "pganalytics/net/private_key.hpp"
 #include "pganalytics/net/sha256.hpp"
 
 namespace pganalytics::net {
@@ -111,6 +113,20 @@ int64_t certificate_not_before(const X509& certificate) {
 
 int64_t certificate_not_after(const X509& certificate) {
     return seconds_of(X509_get0_notAfter(&certificate));
+}
+
+bool is_authority(const X509& certificate) {
+    EVP_PKEY* key = X509_get0_pubkey(&certificate);
+    return X509_check_ca(const_cast<X509*>(&certificate)) == 1 && key != nullptr &&
+           is_accepted_key(*key);
+}
+
+std::string authorities_mark(std::span<const Certificate> authorities) {
+    constexpr size_t kMarkDigits = 16;
+    std::string all;
+    for (const Certificate& authority : authorities)
+        all.append(as_text(certificate_fingerprint(*authority)));
+    return hex_text(sha256(all)).substr(0, kMarkDigits);
 }
 
 int64_t certificate_renew_at(const X509& certificate) {

@@ -75,7 +75,8 @@ void HubFront::tell_all() {
 
 void HubFront::set_settings(ServeSettings settings) {
     std::string frame = make_frame(settings);
-    if (frame == settings_) return;
+    if (frame == settings_ && !again_) return;
+    again_ = false;
     settings_ = std::move(frame);
     if (running()) program_->send(settings_);
 }

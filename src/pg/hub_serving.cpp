@@ -16,6 +16,7 @@ namespace {
 constexpr int64_t kSecond = 1000000;
 constexpr int64_t kDayUs = 86400 * kSecond;
 constexpr int64_t kRefreshEveryUs = 10 * kSecond;
+constexpr int64_t kFilesToldEveryUs = 30 * kSecond;
 constexpr int64_t kMaintainEveryUs = 60 * kSecond;
 constexpr int64_t kRetainEveryUs = 3600 * kSecond;
 constexpr size_t kCertificatesUsed = 1024;
@@ -143,6 +144,10 @@ bool HubStages::take_frame(const Frame& frame) {
     switch (frame.type) {
         case FrameType::kLog:
             return log_program_line(frame.payload);
+        case FrameType::kFilesReplaced:
+            if (now_us_ >= files_told_us_ + kFilesToldEveryUs)
+                files_due_us_ = files_told_us_ = now_us_;
+            return true;
         case FrameType::kListening:
             return take_listening(frame);
         case FrameType::kPushBegin: {

@@ -152,7 +152,10 @@ void HubStages::take_files(const HubKeys::Answer& answer) {
         return;
     }
     tries_ = 0;
+    const bool other_authority = files->ca_fingerprint != files_.ca_fingerprint;
     files_ = *files;
+    // Good ones may be others than before.
+    front_.send_settings_again();
     enrolment_.set_files(files_.files, files_.ca_certificate);
     publish_certificate(files_.certificate_expires_at / kSecond,
                         settings().hub_cert_file[0] == '\0');
@@ -160,19 +163,33 @@ void HubStages::take_files(const HubKeys::Answer& answer) {
     if (stage_ == Stage::kFiles) {
         stage_ = Stage::kTables;
         due_us_ = now_us_;
+    } else if (stage_ == Stage::kServing && other_authority) {
+        if (FlatError error; !tell_authority(error)) leave(error);
     }
 }
 
-void HubStages::make_tables() {
-    FlatError error;
+bool HubStages::tell_authority(FlatError& error) {
     bool changed = false;
-    due_us_ = now_us_ + kLookEveryUs;
-    if (!store_ca(files_.ca_fingerprint, changed, error)) return leave(error);
-    if (changed)
+    if (!store_ca(files_.ca_fingerprint, changed, error)) return false;
+    constexpr std::string_view kBegin = "-----BEGIN CERTIFICATE-----";
+    const bool in_overlap =
+        files_.ca_certificate.find(kBegin) != files_.ca_certificate.rfind(kBegin);
+    if (changed && in_overlap)
+        log_limited(LOG, "hub certificate authority",
+                    "the hub's certificates are made by another certificate authority now",
+                    "The one before is still accepted.");
+    if (changed && !in_overlap)
         log_limited(WARNING, "hub certificate authority",
                     "the hub's certificate authority is not the one it had before",
                     "Servers enrolled with the earlier one can't verify this hub.",
                     "Give the hub its earlier files back, or enrol the servers again.");
+    return true;
+}
+
+void HubStages::make_tables() {
+    FlatError error;
+    due_us_ = now_us_ + kLookEveryUs;
+    if (!tell_authority(error)) return leave(error);
     if (!tables_.load(error)) return leave(error);
     stage_ = Stage::kServing;
     views_due_ = tell_due_ = true;

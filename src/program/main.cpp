@@ -36,7 +36,7 @@ struct Command {
 
 constexpr Command kCommands[] = {
     {"ship", ship::ship_main, ""},
-    {"keys", keys::keys_main, ""},
+    {"keys", keys::keys_main, "change a hub's CA or master key (keys --help)"},
     {"register", ship::register_main, "enrol a server with a hub (register --help)"},
     {"catalog", catalog_main, "print what is collected (catalog --help)"},
     {"ledger", ship::ledger_main, "check that nothing was lost or stored twice (ledger --help)"},
@@ -57,7 +57,7 @@ int print_help(std::span<const std::string>) {
         std::printf("  %-10s %s\n", std::string(command.name).c_str(),
                     std::string(command.help).c_str());
     }
-    std::puts("\nThe server starts ship, serve and keys by itself; they do nothing by hand.");
+    std::puts("\nThe server starts ship and serve by itself; they do nothing by hand.");
     return 0;
 }
 

@@ -150,7 +150,7 @@ bool Front::take_settings(ServeSettings settings) {
     state_.settings = std::move(settings);
     start_once();
     if (!enter_sandbox()) {
-        begin_anew("Its settings name files that were none of its business before.");
+        begin_anew("Files that its settings name are others than before.");
         return false;
     }
     const auto connections =
@@ -179,6 +179,8 @@ void Front::read_files() {
     files_mark_ = std::move(mark);
     state_.certificate = std::move(read->certificate);
     state_.master_keys = std::move(read->master_keys);
+    state_.ca_pem = std::move(read->ca_pem);
+    state_.ca_mark = std::move(read->ca_mark);
     collectors_tls_ = std::move(read->collectors);
     console_tls_ = std::move(read->console);
     const Clock::time_point end = Clock::now() + kAgeAfterReload;
@@ -241,10 +243,7 @@ Task<> Front::watch() {
         co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, error));
         const bool due = Clock::now() >= look;
         if (due) look = Clock::now() + kFilesLook;
-        if (due && sandbox_.outdated()) {
-            begin_anew("Files that it reads were replaced.");
-            co_return;
-        }
+        if (due && sandbox_.outdated()) link_.send(FilesReplaced{});
         if (open_ && (due || collectors_tls_ == nullptr)) read_files();
         if (open_ && !listening_) listen();
     }

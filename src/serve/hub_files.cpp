@@ -26,6 +26,14 @@ Result<HubFilesRead> read_hub_files(const ServeSettings& settings) {
     Result<std::vector<net::MasterKey>> keys = net::parse_master_keys(*masters);
     if (!keys) return std::move(keys).error();
     read.master_keys = *std::move(keys);
+    Result<std::vector<net::Certificate>> authorities = net::parse_certificates(*authority);
+    if (!authorities) return std::move(authorities).error();
+    read.ca_mark = net::authorities_mark(*authorities);
+    for (const net::Certificate& one : *authorities) {
+        const Result<std::string> pem = net::certificate_pem(*one);
+        if (!pem) return pem.error();
+        read.ca_pem += *pem;
+    }
 
     net::ServerTlsOptions options{*std::move(certificate), *std::move(key), *std::move(authority),
                                   net::ClientCertificates::kRequired};

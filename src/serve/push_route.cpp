@@ -138,6 +138,7 @@ Answer acknowledgement(const FrontState& state, const Request& request, const Pu
                       .number("processing_time_ms", static_cast<uint64_t>(taken.count()))
                       .number("next_config_version", 0)
                       .number("next_check_in_seconds", kNextCheckSeconds)
+                      .text("ca", state.ca_mark)
                       .raw("limits", limits_json(state))
                       .take();
     return answer;

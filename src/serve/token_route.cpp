@@ -26,6 +26,7 @@ Task<Answer> handle_refresh_token(FrontState& state, Request& request) {
     body.text("token", net::make_collector_token(
                            state.master_keys.back(),
                            state.token_subject(request.collector, *request.fingerprint), now))
+        .text("ca_certificate", state.ca_pem)
         .time("expires_at", (now + net::kTokenLifetime) * kMicrosecondsPerSecond);
     Answer answer;
     answer.body = body.take();

@@ -12,6 +12,7 @@ constexpr int64_t kSecond = 1'000'000;
 constexpr int64_t kShortestWait = kSecond;
 constexpr int64_t kLongestWait = 300 * kSecond;
 constexpr int64_t kHold = 300 * kSecond;
+constexpr int64_t kAuthoritiesInterval = 3600 * kSecond;
 constexpr int64_t kTokenMargin = 60 * kSecond;
 constexpr int64_t kTokenJitter = 15 * kSecond;
 // One bad rowset is never behind more refusals than this without a push that is taken between them;
@@ -70,6 +71,9 @@ void Delivery::connect(std::unique_ptr<Transport> transport, std::string hub_url
     allowance_limit_ = 0;
     hub_asked_to_wait_ = false;
     held_.reset();
+    ca_mark_.clear();
+    authorities_.reset();
+    ask_authorities_at_ = 0;
 }
 
 void Delivery::disconnect() {
@@ -159,8 +163,10 @@ void Delivery::finish(const net::HttpsOutcome& outcome, Moment now) {
 }
 
 void Delivery::finish_token(const net::HttpsOutcome& outcome, Moment now) {
-    if (const std::optional<CollectorToken> token = read_token_answer(outcome.response, now.wall))
+    if (std::optional<CollectorToken> token = read_token_answer(outcome.response, now.wall)) {
+        if (!token->ca_certificate.empty()) authorities_ = std::move(token->ca_certificate);
         return set_token(*token, now);
+    }
     const int status = outcome.response.status;
     const std::string reason = status >= 200 && status <= 299
                                    ? "no token in the answer (is this a pganalytics hub?)"
@@ -216,7 +222,15 @@ void Delivery::acknowledged(const net::HttpsOutcome& outcome, const PushAnswer& 
     refused_in_a_row_ = 0;
     backoff_.reset();
     wait_until_ = 0;
+    look_at_authorities(answer, now);
     pace(answer, now);
+}
+
+void Delivery::look_at_authorities(const PushAnswer& answer, Moment now) {
+    if (answer.ca_mark.empty() || answer.ca_mark == ca_mark_) return;
+    if (now.monotonic < ask_authorities_at_) return;
+    ask_authorities_at_ = now.monotonic + kAuthoritiesInterval;
+    renew_token_at_ = 0;
 }
 
 void Delivery::pace(const PushAnswer& answer, Moment now) {

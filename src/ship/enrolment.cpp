@@ -1,6 +1,7 @@
 // Enrolment (see the header). Runs in ship and register.
 #include "pganalytics/ship/enrolment.hpp"
 
+#include <algorithm>
 #include <utility>
 #include <vector>
 
@@ -156,11 +157,15 @@ Result<Enrolled> Enrolment::check(const net::HttpsResponse& response, Moment now
     // What is kept is what was understood, not what was sent.
     const Result<std::vector<net::Certificate>> ca =
         net::parse_certificates(answer->ca_certificate);
-    if (!ca || ca->size() != 1 || net::certificate_fingerprint(*ca->front()) != ca_fingerprint_)
-        return unusable("its CA is not the one that the token names");
+    if (!ca) return unusable("its CA is not the one that the token names");
+    // While the hub's CA changes it names two; the other one is learned over the one of the token.
+    const auto named = std::find_if(ca->begin(), ca->end(), [this](const net::Certificate& one) {
+        return net::certificate_fingerprint(*one) == ca_fingerprint_;
+    });
+    if (named == ca->end()) return unusable("its CA is not the one that the token names");
     const Result<net::Certificate> certificate = net::parse_certificate(answer->certificate);
     if (!certificate) return unusable("no certificate");
-    Result<std::string> ca_pem = net::certificate_pem(*ca->front());
+    Result<std::string> ca_pem = net::certificate_pem(**named);
     Result<std::string> certificate_pem = net::certificate_pem(**certificate);
     if (!ca_pem || !certificate_pem) return unusable("no certificate");
     identity.ca_pem = *std::move(ca_pem);

@@ -90,6 +90,7 @@ void read_acknowledgement(const net::HttpsResponse& response, const Snapshot& sn
     answer.max_body = json->number("limits.max_body");
     answer.requests_per_second = json->number("limits.requests_per_second");
     answer.burst = json->number("limits.burst");
+    answer.ca_mark = json->text("ca").value_or("");
 }
 
 }  // namespace
@@ -135,7 +136,8 @@ std::optional<CollectorToken> read_token_answer(const net::HttpsResponse& respon
     const std::optional<int64_t> expiry = parse_time(*expires);
     if (!fit || !expiry) return std::nullopt;
     const int64_t lifetime = *expiry - clock_of(response, now);
-    return CollectorToken{*text, std::clamp(lifetime, int64_t{0}, kLongestToken)};
+    return CollectorToken{*text, std::clamp(lifetime, int64_t{0}, kLongestToken),
+                          json->text("ca_certificate").value_or("")};
 }
 
 std::optional<Registration> read_registration(const std::string& body) {

@@ -30,6 +30,11 @@ bool same(const std::optional<Identity>& a, const std::optional<Identity>& b) {
            a->certificate_pem == b->certificate_pem && a->ca_pem == b->ca_pem;
 }
 
+std::string mark_of(const std::string& ca_pem) {
+    const Result<std::vector<net::Certificate>> authorities = net::parse_certificates(ca_pem);
+    return authorities ? net::authorities_mark(*authorities) : std::string();
+}
+
 Result<std::string> new_key() {
     const Result<net::PrivateKey> key = net::make_private_key();
     if (!key) return key.error();
@@ -172,7 +177,10 @@ Status HubLink::use(std::optional<Identity> identity) {
     hub_url_ = std::move(hub_url);
     transport_ = transport.get();
     delivery_.disconnect();
-    if (transport) delivery_.connect(std::move(transport), hub_url_);
+    if (transport) {
+        delivery_.connect(std::move(transport), hub_url_);
+        delivery_.know_authorities(mark_of(identity_->ca_pem));
+    }
     renewal_.forget();
     renewal_key_.clear();
     if (identity_) renewal_.watch(*identity_, own_pair());
@@ -249,6 +257,8 @@ void HubLink::service(Moment now) {
     if (transport_ == nullptr) return;
     transport_->client.service();
     delivery_.service(now);
+    if (const auto authorities = delivery_.take_authorities()) take_authorities(*authorities, now);
+    if (transport_ == nullptr) return;
     service_renewal(now);
 }
 
@@ -291,8 +301,33 @@ void HubLink::finish_renewal(const net::HttpsOutcome& outcome, Moment now) {
         {LogLevel::kInfo, make_error("00000", "certificate renewed, valid until " + until)});
 }
 
-// Kept as a set first, then used.
+// The hub's CA changes: it told us over a connection that the one we know vouches for. What the
+// settings name is the operator's.
+void HubLink::take_authorities(const std::string& pem, Moment now) {
+    if (!settings_.ca_file.empty()) return;
+    Identity next = *identity_;
+    Status taken = change_authorities(next, pem);
+    if (taken && next.ca_pem == identity_->ca_pem) return;
+    if (taken)
+        taken = replace_identity([&next](Identity& kept) { kept.ca_pem = next.ca_pem; }, now);
+    if (!taken) return notes_.push_back({LogLevel::kWarning, taken.error()});
+    notes_.push_back(
+        {LogLevel::kInfo, make_error("00000",
+                                     "the hub's certificate authorities are others now; they "
+                                     "were taken over")});
+}
+
 Status HubLink::take_renewed(const Renewed& renewed, Moment now) {
+    return replace_identity(
+        [&renewed](Identity& kept) {
+            kept.certificate_pem = renewed.certificate_pem;
+            kept.key_pem = renewed.key_pem;
+        },
+        now);
+}
+
+// Kept as a set first, then used.
+Status HubLink::replace_identity(const std::function<void(Identity&)>& change, Moment now) {
     Identity next = *identity_;
     if (store_) {
         // Not what the settings make of it.
@@ -300,11 +335,10 @@ Status HubLink::take_renewed(const Renewed& renewed, Moment now) {
         if (!stored) return stored.error();
         if (!*stored || (*stored)->certificate_pem != identity_->certificate_pem)
             return make_error(sqlstate::kObjectNotReady,
-                              "this server was enrolled otherwise during a renewal");
+                              "this server was enrolled otherwise meanwhile");
         next = **std::move(stored);
     }
-    next.certificate_pem = renewed.certificate_pem;
-    next.key_pem = renewed.key_pem;
+    change(next);
     if (const Status fits = check_identity(next); !fits) return fits;
     if (store_) {
         if (Status saved = store_->save(next); !saved) return saved;

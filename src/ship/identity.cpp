@@ -267,6 +267,33 @@ Status check_identity(const Identity& identity) {
                                   moment);
 }
 
+Status change_authorities(Identity& identity, const std::string& pem) {
+    const auto unusable = [](const std::string& what) {
+        return make_error(sqlstate::kProtocolViolation,
+                          "certificate authorities that the hub names are not taken: " + what, {},
+                          "Look into the log of the hub's server.");
+    };
+    const Result<std::vector<net::Certificate>> known = net::parse_certificates(identity.ca_pem);
+    const Result<std::vector<net::Certificate>> named = net::parse_certificates(pem);
+    if (!known || !named || named->size() > kMostAuthorities) return unusable("no certificates");
+    bool continues = false;
+    Identity next = identity;
+    next.ca_pem.clear();
+    for (const net::Certificate& one : *named) {
+        if (!net::is_authority(*one)) return unusable("one is not a CA's");
+        for (const net::Certificate& before : *known)
+            continues = continues ||
+                        net::certificate_fingerprint(*before) == net::certificate_fingerprint(*one);
+        const Result<std::string> text = net::certificate_pem(*one);
+        if (!text) return text.error();
+        next.ca_pem += *text;
+    }
+    if (!continues) return unusable("none of them is known here");
+    if (const Status fits = check_identity(next); !fits) return unusable(fits.error().message);
+    identity = std::move(next);
+    return {};
+}
+
 void FileWatch::set(std::vector<std::string> paths) {
     paths_ = std::move(paths);
     marks_.clear();

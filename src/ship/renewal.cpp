@@ -52,6 +52,17 @@ Error refusal(const net::HttpsResponse& response) {
     return make_error(sqlstate::kConnectionFailure, message);
 }
 
+bool signed_by_first(const Identity& identity, X509& certificate) {
+    const Result<std::vector<net::Certificate>> authorities =
+        net::parse_certificates(identity.ca_pem);
+    if (!authorities || authorities->size() < 2) return true;
+    const int64_t moment = std::max(net::certificate_not_before(certificate),
+                                    net::certificate_not_before(*authorities->front()));
+    return static_cast<bool>(net::check_certificate(certificate, {},
+                                                    std::span(*authorities).first(1),
+                                                    net::CertificatePurpose::kClient, moment));
+}
+
 std::string time_of(int64_t time) {
     std::string text;
     append_time(text, time);
@@ -75,6 +86,8 @@ void Renewal::watch(const Identity& identity, bool given) {
     const auto more =
         static_cast<int64_t>(share_of(identity.collector_id) * static_cast<double>(life / 10));
     renews_at_ = net::certificate_renew_at(**certificate) * kSecond + more;
+    // The hub's CA changes: one that the first of them signs is asked for now.
+    if (!signed_by_first(identity, **certificate)) renews_at_ = begins_at_;
     const int64_t shortest = std::clamp(life / 60, kSecond, 60 * kSecond);
     backoff_ = Backoff(shortest, std::clamp(life / 8, 4 * kSecond, 3600 * kSecond));
     // A certificate that is due when it is issued must not make a storm.

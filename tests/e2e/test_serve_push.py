@@ -4,6 +4,7 @@ The test is the hub worker (harness/front.py); curl, gzip and hashlib judge."""
 import gzip
 import http.client
 import json
+import re
 import struct
 import subprocess
 import threading
@@ -98,6 +99,7 @@ def test_a_push_arrives_as_it_was_sent(front: Front, collector: Collector) -> No
     answer = json.loads(done.stdout)
     assert answer.pop("processing_time_ms") < 5000
     assert answer.pop("limits")["max_body"] == 4 << 20
+    assert re.fullmatch("[0-9a-f]{16}", answer.pop("ca")), "of the CAs that the hub trusts"
     assert answer == {
         "status": "success", "collector_id": str(collector.id), "snapshot_id": str(snapshot), "sequence": 7,
         "digest": digest(body), "metrics_inserted": 4, "unknown": {"types": {"pg_new": 1}}, "too_old": 0, "future": 0,

@@ -157,11 +157,22 @@ def other_identity(hub: ScriptedHub, request: Request, tmp_path: pathlib.Path, k
     return answer
 
 
+def test_of_two_authorities_the_one_of_the_token_is_kept(
+    fresh_ship: Ship, scripted: ScriptedHub, tmp_path: pathlib.Path
+) -> None:
+    scripted.script = lambda request: (
+        Answer(200, other_identity(scripted, request, tmp_path, "two CAs")) if request.path.endswith("register") else None
+    )
+    fresh_ship.register(scripted.console_url, scripted.authority.token())
+    kept = (tmp_path / "state/identity/ca.pem").read_text()
+    assert kept.split() == scripted.authority.certificate.read_text().split()
+
+
 @pytest.mark.parametrize(
     "kind",
     [
         "certificate of another key", "certificate of another collector", "certificate of another CA",
-        "certificate for a server", "another CA", "two CAs", "plain http", "no uuid", "no certificate", "a number",
+        "certificate for a server", "another CA", "plain http", "no uuid", "no certificate", "a number",
     ],
 )  # fmt: skip
 def test_an_answer_that_does_not_fit_changes_nothing(

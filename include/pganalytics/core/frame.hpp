@@ -63,6 +63,7 @@ enum class FrameType : uint8_t {
     kCertificateUsed = 68,
     kListening = 69,
     kRenew = 70,
+    kFilesReplaced = 71,
     // hub -> keys, keys -> hub (messages in keys_messages.hpp)
     kKeysInit = 80,
     kKeysInitResult = 81,

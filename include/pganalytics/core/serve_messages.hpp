@@ -93,6 +93,13 @@ struct Open {
     static void fields(auto&, auto& codec) { codec(); }
 };
 
+// The files of the hub that the front is allowed to read are others by now; it goes on with what it
+// has read. Who finds the new ones good sends the settings again.
+struct FilesReplaced {
+    static constexpr FrameType kType = FrameType::kFilesReplaced;
+    static void fields(auto&, auto& codec) { codec(); }
+};
+
 struct Listening {
     static constexpr FrameType kType = FrameType::kListening;
     int32_t port = 0;

@@ -28,6 +28,12 @@ Result<std::string> certificate_der(const X509& certificate);
 // SHA-256 of the DER: what enrolment tokens and collector tokens name.
 Sha256 certificate_fingerprint(const X509& certificate);
 
+// A CA's, with a key of a kind that is accepted.
+bool is_authority(const X509& certificate);
+
+// Short text that is another one for another bundle, or another order of it.
+std::string authorities_mark(std::span<const Certificate> authorities);
+
 // Who a certificate is for: exactly one URI name, "urn:uuid:" and the canonical lower-case UUID,
 // and no name of another kind. Empty otherwise.
 std::optional<Uuid> certificate_collector_id(const X509& certificate);

@@ -19,6 +19,8 @@ class HubFront {
 
     // What it is to know; told to a running front at once where it changed.
     void set_settings(ServeSettings settings);
+    // The next ones are sent even if they are the same: the files they name may be others.
+    void send_settings_again() { again_ = true; }
     void set_targets(std::vector<ServeTarget> targets);
     void set_collectors(const std::vector<CollectorState>& collectors);
     void set_health(const HubHealth& health);
@@ -59,6 +61,7 @@ class HubFront {
     uint64_t cpu_before_ = 0;
 
     std::string settings_;  // frames
+    bool again_ = false;
     std::string targets_;
     std::string health_;
     std::map<Uuid, std::string> collectors_;

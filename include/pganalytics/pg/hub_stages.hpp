@@ -40,6 +40,7 @@ class HubStages : public PushRules {
     void ask_for_files();
     void take_files(const HubKeys::Answer& answer);
     void make_tables();
+    bool tell_authority(FlatError& error);
     void leave(const FlatError& error);  // the extension is gone
     void read_settings();
     void publish(std::string_view problem, std::string_view hint);
@@ -70,9 +71,10 @@ class HubStages : public PushRules {
     std::string hostname_;
     HubNames names_;
     KeysInitResult files_;
-    uint64_t files_question_ = 0;  // asked of keys and not answered
-    int64_t files_due_us_ = 0;     // next look, while serving
-    bool tell_due_ = true;         // settings or tables changed
+    uint64_t files_question_ = 0;            // asked of keys and not answered
+    int64_t files_due_us_ = 0;               // next look, while serving
+    int64_t files_told_us_ = INT64_MIN / 2;  // when the front last said that they are others
+    bool tell_due_ = true;                   // settings or tables changed
     bool listening_ = false;
     bool healthy_ = true;
 

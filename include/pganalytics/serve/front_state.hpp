@@ -61,6 +61,8 @@ struct FrontState {
     // Files that the settings name, as read last.
     net::Certificate certificate;  // the hub's own
     std::vector<net::MasterKey> master_keys;
+    std::string ca_pem;
+    std::string ca_mark;
 
     Admission admission;
     RateLimits rates;

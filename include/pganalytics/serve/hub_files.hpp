@@ -17,6 +17,8 @@ namespace pganalytics::serve {
 struct HubFilesRead {
     net::Certificate certificate;
     std::vector<net::MasterKey> master_keys;
+    std::string ca_pem;          // the CA's certificates as read, the one that signs first
+    std::string ca_mark;         // of them
     net::TlsContext collectors;  // asks for certificates, as the ports say
     net::TlsContext console;
 };

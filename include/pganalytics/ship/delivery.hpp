@@ -19,6 +19,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "pganalytics/core/backoff.hpp"
@@ -77,6 +78,11 @@ class Delivery {
     void disconnect();
     bool connected() const { return transport_ != nullptr; }
     void set_token(const CollectorToken& token, Moment now);
+    // The CAs this side knows. Where the hub says that it has others, the next token is asked for
+    // at once, because its answer brings them; once an hour at most.
+    void know_authorities(std::string mark) { ca_mark_ = std::move(mark); }
+    // What such an answer brought, once: PEM, not checked.
+    std::optional<std::string> take_authorities() { return std::exchange(authorities_, {}); }
 
     // Takes finished requests and starts what is due.
     void service(Moment now);
@@ -106,6 +112,7 @@ class Delivery {
     void failed(Error error, int status, std::optional<int64_t> retry_after, bool may_pass,
                 Moment now);
     void note_failure(const Error& error, int status, Moment now);
+    void look_at_authorities(const PushAnswer& answer, Moment now);
     void pace(const PushAnswer& answer, Moment now);
     void spend(Moment now);
     void start_token();
@@ -131,6 +138,10 @@ class Delivery {
     double allowance_limit_ = 0;  // 0: no limit known
     double allowance_rate_ = 0;
     int64_t allowance_at_ = 0;
+
+    std::string ca_mark_;
+    std::optional<std::string> authorities_;
+    int64_t ask_authorities_at_ = 0;
 
     int refused_in_a_row_ = 0;
 

@@ -34,6 +34,7 @@ struct PushAnswer {
     std::optional<uint64_t> max_body;
     std::optional<uint64_t> requests_per_second;
     std::optional<uint64_t> burst;
+    std::string ca_mark;  // of the CAs that the hub trusts; empty: not told
 };
 
 // `now`: our clock, for a Retry-After date without the hub's own.
@@ -42,7 +43,8 @@ PushAnswer read_push_answer(const net::HttpsResponse& response, const Snapshot& 
 
 struct CollectorToken {
     std::string text;
-    int64_t lifetime = 0;  // microseconds from the answer on
+    int64_t lifetime = 0;          // microseconds from the answer on
+    std::string ca_certificate{};  // PEM, of each CA that the hub trusts; not checked
 };
 
 // Answer of refresh-token; also the part of register's answer about the token.

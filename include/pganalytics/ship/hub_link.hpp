@@ -9,6 +9,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -88,6 +89,8 @@ class HubLink {
     void ask_for_renewal(Moment now);
     void finish_renewal(const net::HttpsOutcome& outcome, Moment now);
     Status take_renewed(const Renewed& renewed, Moment now);
+    void take_authorities(const std::string& pem, Moment now);
+    Status replace_identity(const std::function<void(Identity&)>& change, Moment now);
     Result<std::string> renewal_key();
     bool own_pair() const;
     bool own_hub_refuses_us() const;

@@ -69,9 +69,16 @@ class IdentityStore {
     std::string directory_;
 };
 
+// Of one hub, while its CA changes.
+inline constexpr size_t kMostAuthorities = 4;
+
 // Key, certificate and CA belong together, and the certificate names `collector_id`. Dates are not
 // looked at: an expired certificate is the hub's to refuse.
 Status check_identity(const Identity& identity);
+
+// The CAs that a hub names instead of those in `identity`: at most four, one of them known, one of
+// them the own certificate's; kept is what was understood of them.
+Status change_authorities(Identity& identity, const std::string& pem);
 
 // The collector a certificate names; an error that says what is wrong with the file.
 Result<Uuid> collector_id_of(std::string_view certificate_pem, const std::string& path);

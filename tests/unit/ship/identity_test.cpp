@@ -90,6 +90,33 @@ class IdentityTest : public ::testing::Test {
     TemporaryFolder state;
 };
 
+TEST_F(IdentityTest, AuthoritiesThatAHubNames) {
+    const std::string known = read_text(made_->folder / "ca.crt");
+    const std::string next = read_text(made_->folder / "other.crt");
+    Identity identity = made_->a;
+    // In their order, and without what stands between them.
+    ASSERT_TRUE(change_authorities(identity, "a note\n" + next + "another\n" + known));
+    EXPECT_EQ(identity.ca_pem, next + known);
+    EXPECT_EQ(identity.certificate_pem, made_->a.certificate_pem);
+    ASSERT_TRUE(change_authorities(identity, known));
+    EXPECT_EQ(identity.ca_pem, known);
+    const std::pair<std::string, std::string> refused[] = {
+        {"", "no certificates"},
+        {"nonsense", "no certificates"},
+        {next, "none of them is known"},
+        {made_->a.certificate_pem + known, "not a CA's"},
+        {known + next + known + next + known, "no certificates"}};
+    for (const auto& [pem, why] : refused) {
+        const Status changed = change_authorities(identity, pem);
+        ASSERT_FALSE(changed) << why;
+        EXPECT_NE(changed.error().message.find(why), std::string::npos) << changed.error().message;
+        EXPECT_EQ(identity.ca_pem, known);
+    }
+    // The own certificate would be worth nothing.
+    identity.ca_pem = known + next;
+    EXPECT_FALSE(change_authorities(identity, next));
+}
+
 TEST_F(IdentityTest, IsSavedLoadedReplacedForgotten) {
     expect_nobody();
     ASSERT_TRUE(host::make_state_directory(state.path(), false));
