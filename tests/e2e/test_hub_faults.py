@@ -103,13 +103,14 @@ def test_constraint_of_somebody(played_hub: PlayedHub) -> None:
 
 def test_settings_by_reload(played_hub: PlayedHub) -> None:
     hub = played_hub
-    # A frame for each change, none where nothing changed.
-    frames = []
-    for size in ("64kB", "128kB", "64kB"):
-        hub.server.set({"pganalytics.hub_max_body": size})
-        frames.append(hub.front.take(SETTINGS).data)
-    assert frames[0] == frames[2] != frames[1]
-    assert signed(65536) in frames[0] and signed(131072) in frames[1]
+    # One at once, and once more when the hub's files have been looked at; never what was before.
+    frames: list[bytes] = []
+    for size in (65536, 131072, 65536):
+        hub.server.set({"pganalytics.hub_max_body": f"{size // 1024}kB"})
+        before, frames = frames, []
+        while not frames or signed(size) not in frames[-1]:
+            frames.append(hub.front.take(SETTINGS).data)
+        assert len(frames) <= 2 and all(frame in before for frame in frames[:-1])
 
 
 def test_a_front_that_talks_too_much(played_world: World, played: Played) -> None:
