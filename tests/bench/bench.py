@@ -16,6 +16,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "e2e")]
 
 import collector  # noqa: E402
 import front  # noqa: E402
+import overhead  # noqa: E402
 import peer  # noqa: E402
 import psycopg  # noqa: E402
 import tables  # noqa: E402
@@ -82,7 +83,7 @@ def main() -> int:
         databases, each = many.split("x")
         loads.append(tables.ManyDatabases(int(databases), int(each)))
     seconds = int(os.environ.get("BENCH_SECONDS", "120"))
-    parts = os.environ.get("BENCH_PARTS", "collector hub").split()
+    parts = os.environ.get("BENCH_PARTS", "overhead collector hub").split()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     exporter = shutil.which(peer.PROGRAM)
     if not exporter:
@@ -92,12 +93,16 @@ def main() -> int:
     report = Report()
     figures: list[collector.Figures] = []
     hub_figures: front.Figures | None = None
+    ratios: list[overhead.Ratio] = []
     failure: Any = None
     try:
         worlds.append(make_world(installation, os.environ.get("TMPDIR", "/tmp")))
         worlds.append(make_world(installation, memory_folder()))
         hub = worlds[0].hub("hub", settings=HUB)
         report.machine(hub.value("SELECT split_part(version(), ' on ', 1)"))
+        if "overhead" in parts:
+            ratios = overhead.measure(worlds[1], say, int(os.environ.get("BENCH_PAIRS", "400")))
+            report.overhead(ratios)
         if "collector" in parts:
             for load in loads:
                 figures.append(watch((worlds[0], worlds[1]), load, exporter, report))
@@ -115,7 +120,7 @@ def main() -> int:
         return 1
     if figures and hub_figures:
         report.promised(figures, hub_figures)
-    report.goals(figures, hub_figures)
+    report.goals(figures, hub_figures, ratios)
     print(f"\n  {time.monotonic() - BEGAN:.0f} s in all")
     return 0
 

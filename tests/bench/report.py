@@ -5,6 +5,7 @@ import platform
 
 import collector
 import front
+import overhead
 import peer
 from accounting import Peak, median, percentile
 
@@ -30,13 +31,14 @@ class Report:
 
     def goal(self, what: str, value: float, limit: float, unit: str, at_least: bool = False) -> list[str]:
         """A row of the table of goals; remembers what was missed."""
+        digits = 0 if limit == int(limit) else 2
         met = value >= limit if at_least else value <= limit
         if met:
             self.reached += 1
         else:
             self.missed.append(what)
         sign = ">=" if at_least else "<="
-        return [what, f"{value:,.0f} {unit}", f"{sign} {limit:,.0f} {unit}", "yes" if met else "NO"]
+        return [what, f"{value:,.{digits}f} {unit}", f"{sign} {limit:,.{digits}f} {unit}", "yes" if met else "NO"]
 
     # --- parts
 
@@ -194,8 +196,24 @@ class Report:
             ],
         )
 
-    def goals(self, all_figures: list[collector.Figures], hub: front.Figures | None) -> None:
+    def overhead(self, ratios: list[overhead.Ratio]) -> None:
+        self.heading(f"What a transaction costs beside us: CPU of its session, pairs of {overhead.TRANSACTIONS} transactions")
+        self.table(
+            ["", "ratio", "95 of 100", "pairs", "us a transaction"],
+            [
+                [one.name, f"{one.median:.4f}", f"{one.low:.4f} .. {one.high:.4f}", str(one.pairs), f"{one.us:.1f}"]
+                for one in ratios
+            ],
+        )
+
+    def goals(
+        self, all_figures: list[collector.Figures], hub: front.Figures | None, ratios: list[overhead.Ratio]
+    ) -> None:
         rows = []
+        for one in ratios:
+            if one.name == "loaded":
+                percent = 100 * (one.median - 1)
+                rows.append(self.goal("CPU of a transaction, more than without us", percent, 0.5, "%"))
         by_title = {figures.title: figures for figures in all_figures}
         if figures := by_title.get("10,000 tables"):
             rows += [
