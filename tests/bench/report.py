@@ -5,9 +5,9 @@ import platform
 
 import collector
 import front
-import overhead
 import peer
 from accounting import Peak, median, percentile
+from overhead import TRANSACTIONS, Ratio
 
 KB = 1000
 MB = 1024  # kilobytes of memory
@@ -196,8 +196,8 @@ class Report:
             ],
         )
 
-    def overhead(self, ratios: list[overhead.Ratio]) -> None:
-        self.heading(f"What a transaction costs beside us: CPU of its session, pairs of {overhead.TRANSACTIONS} transactions")
+    def overhead(self, ratios: list[Ratio]) -> None:
+        self.heading(f"What a transaction costs beside us: CPU of its session, pairs of {TRANSACTIONS} transactions")
         self.table(
             ["", "ratio", "95 of 100", "pairs", "us a transaction"],
             [
@@ -207,7 +207,7 @@ class Report:
         )
 
     def goals(
-        self, all_figures: list[collector.Figures], hub: front.Figures | None, ratios: list[overhead.Ratio]
+        self, all_figures: list[collector.Figures], hub: front.Figures | None, ratios: list[Ratio]
     ) -> None:
         rows = []
         for one in ratios:
