@@ -1,6 +1,8 @@
 """The collector beside DDL on databases, locks, limits and settings: nobody waits for it, and what it
 may not or cannot read costs that and no more."""
 
+import os
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -172,22 +174,67 @@ def test_locked_list_of_databases_stops_nothing(collector: Server) -> None:
 def test_visit_ends_in_time_whatever_blocks(collector: Server) -> None:
     collector.set({"pganalytics.lock_timeout": "1s", "pganalytics.visit_timeout": "300ms"})
     wait_cycles(collector, 1)
-    with collector.connect() as holder, holder.transaction():
+    # Connected before: the first session of a database reads that table, too.
+    with collector.connect("template1") as session, collector.connect() as holder, holder.transaction():
         # Which each visit to pganalytics.database reads.
         holder.execute("lock table pg_catalog.pg_tablespace in access exclusive mode")
-        with collector.connect("template1") as session:
-            longest = 0.0
-            blocked = 0
-            began = time.monotonic()
-            while time.monotonic() - began < 4:
-                seen = session.execute(
-                    "select extract(epoch from clock_timestamp() - backend_start)::float8, wait_event_type"
-                    " from pg_stat_activity where backend_type = 'pganalytics visitor'"
-                ).fetchall()
-                longest = max([longest] + [age for age, _ in seen])
-                blocked += sum(waits == "Lock" for _, waits in seen)
+        longest = 0.0
+        blocked = 0
+        began = time.monotonic()
+        while time.monotonic() - began < 4:
+            seen = session.execute(
+                "select extract(epoch from clock_timestamp() - backend_start)::float8, wait_event_type"
+                " from pg_stat_activity where backend_type = 'pganalytics visitor'"
+            ).fetchall()
+            longest = max([longest] + [age for age, _ in seen])
+            blocked += sum(waits == "Lock" for _, waits in seen)
     assert blocked > 0 and 0.2 < longest < 1.0
     wait_until(lambda: not any(row["error"] for row in collected(collector).values()), 10, "clean")
+
+
+def test_reading_takes_no_transaction_id(collector: Server) -> None:
+    collector.set({"autovacuum": "off"})
+    workers = "select count(*) from pg_stat_activity where backend_type = 'autovacuum worker'"
+    wait_until(lambda: collector.value(workers) == 0, 20, "nobody else takes one")
+    next_one = "select pg_snapshot_xmax(pg_current_snapshot())::text"
+    before = collector.value(next_one)
+    collected(collector)
+    wait_cycles(collector, 2)
+    assert collector.value(next_one) == before
+
+
+def test_nothing_is_held_while_rows_wait(collector: Server) -> None:
+    """A visitor whose rows nobody takes has committed: no transaction, no snapshot, no lock is behind them."""
+    with collector.connect() as session:
+        session.execute("create database many")
+    with collector.connect("many") as session:
+        session.execute("do $$ begin for i in 1..1500 loop execute format('create table t%s (x int)', i); end loop; end $$")
+    worker = worker_pid(collector, "pganalytics collector")
+    with collector.connect() as session:
+
+        def waits() -> bool:
+            pid = worker_pid(collector, "pganalytics visitor", 20)
+            os.kill(worker, signal.SIGSTOP)
+            try:
+                # Stopped for less than a visit may take; then the queue is full, or that visit had little to say.
+                end = time.monotonic() + 1
+                while time.monotonic() < end:
+                    found = session.execute(
+                        "select wait_event_type, xact_start, backend_xmin,"
+                        " (select count(*) from pg_locks l where l.pid = a.pid and locktype <> 'virtualxid')"
+                        " from pg_stat_activity a where a.pid = %s",
+                        (pid,),
+                    ).fetchone()
+                    if found is None:
+                        return False
+                    if found[0] == "Extension":
+                        assert found[1:] == (None, None, 0), f"held while sending: {found}"
+                        return True
+            finally:
+                os.kill(worker, signal.SIGCONT)
+            return False
+
+        wait_until(waits, 40, "a visitor waits with its rows")
 
 
 def test_rows_are_cut_at_max_rows(collector: Server) -> None:
