@@ -101,7 +101,7 @@ def main() -> int:
         hub = worlds[0].hub("hub", settings=HUB)
         report.machine(hub.value("SELECT split_part(version(), ' on ', 1)"))
         if "overhead" in parts:
-            ratios = overhead.measure(worlds[1], say, int(os.environ.get("BENCH_PAIRS", "150")))
+            ratios = overhead.measure(worlds[1], say, int(os.environ.get("BENCH_PAIRS", "720")))
             report.overhead(ratios)
         if "collector" in parts:
             for load in loads:

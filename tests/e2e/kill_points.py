@@ -32,8 +32,8 @@ POINTS = (
     Point("ship", "Cycle::end"),
     Point("ship", "Journal::produced"),
     Point("ship", "Journal::write_pending"),
-    Point("ship", "Journal::end"),
-    Point("ship", "Spool::tick"),
+    Point("ship", "Cycle::add_host_rowset"),
+    Point("ship", "Delivery::service"),
     Point("ship", "SpoolQueue::open"),
     # Delivery.
     Point("ship", "Delivery::start_token"),
