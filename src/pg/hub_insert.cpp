@@ -13,10 +13,11 @@ namespace pganalytics::pg {
 
 namespace {
 
-// As many as COPY keeps, before they are stored together; fewer where they are long, because each
-// is there three times then.
+// As many as COPY keeps, before they are stored together; fewer where their values take this much
+// memory (of which a row that is moved out of line has two copies more), so that whatever a push
+// holds, storing it takes a few MiB beside its bytes.
 constexpr int kRowsTogether = 1000;
-constexpr size_t kBytesTogether = size_t{1} << 20;
+constexpr Size kMemoryTogether = Size{1} << 20;
 constexpr int kOpenPartitions = 4;
 // Where a row's time is: behind the number of fields and the length of the first one.
 constexpr size_t kTimePlace = sizeof(int16) + sizeof(int32);
@@ -42,7 +43,6 @@ struct Insertion {
     Partition partitions[kOpenPartitions];
     int open;
     int waiting;
-    size_t waiting_bytes;
     uint64_t stored;
     CopyInput* rest;
     std::string_view* pieces;
@@ -156,7 +156,6 @@ void store_waiting(Insertion& insertion, Partition& partition) {
 void store_all_waiting(Insertion& insertion) {
     for (int i = 0; i < insertion.open; ++i) store_waiting(insertion, insertion.partitions[i]);
     insertion.waiting = 0;
-    insertion.waiting_bytes = 0;
     MemoryContextReset(insertion.batch);
 }
 
@@ -212,8 +211,8 @@ const char* add_row(Insertion& insertion, Partition& partition, const char* row)
     MemoryContextSwitchTo(before);
     ExecStoreVirtualTuple(slot);
     slot->tts_tableOid = partition.oid;
-    insertion.waiting_bytes += static_cast<size_t>(at - row);
-    if (++insertion.waiting == kRowsTogether || insertion.waiting_bytes >= kBytesTogether)
+    if (++insertion.waiting == kRowsTogether ||
+        MemoryContextMemAllocated(insertion.batch, false) >= kMemoryTogether)
         store_all_waiting(insertion);
     return at;
 }

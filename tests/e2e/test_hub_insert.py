@@ -2,6 +2,7 @@
 other: both store the same, index every row, and refuse the same. COPY is the judge of the values,
 amcheck of the indexes; the front is played."""
 
+import pathlib
 import random
 import struct
 import time
@@ -13,6 +14,7 @@ from played import BUSY, REFUSED, STORED, PlayedHub, Push, copy_time
 from test_hub_worker import DAY, database_row, names, partition_of, push_of
 
 NOW = 1_700_000_000.0
+MOST_MEMORY_BESIDE = 16  # MiB, of the worker, beside the rows of a push
 LONG = random.Random(5).randbytes(3_000).hex().encode()  # is moved out of line
 
 VALUES: dict[str, list[bytes]] = {
@@ -220,6 +222,36 @@ def test_long_rows_are_stored_a_few_at_a_time(played_hub: PlayedHub) -> None:
         "select count(*), count(distinct datname), min(length(datname)) from pganalytics.pg_stats_databases where datname like 'long %'"
     ) == [(42, 42, 100_009)]
     check_indexes(hub)
+
+
+@pytest.mark.parametrize(
+    "mib, outcome",
+    [pytest.param(94, STORED, id="as large as a push may be"), pytest.param(98, REFUSED, id="larger")],
+)
+def test_memory_that_one_push_takes(played_hub: PlayedHub, mib: int, outcome: int) -> None:
+    """Its bytes, 96 MiB at most, and a little: values are made of some rows at a time."""
+    hub = played_hub
+    number = hub.front.number_of("datid", "datfrozenxid")
+    assert hub.front.store(push_of(hub, [database_row(0, "first")]))["outcome"] == STORED
+    [worker] = hub.server.query("select pid from pg_stat_activity where backend_type = 'pganalytics hub'")[0]
+
+    def peak() -> int:
+        lines = pathlib.Path(f"/proc/{worker}/status").read_text().splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) // 1024
+
+    pathlib.Path(f"/proc/{worker}/clear_refs").write_text("5")  # the peak begins anew
+    before = peak()
+    push = Push(hub.collector)
+    for part in range(mib):
+        rows = [database_row(part, f"large {mib} {part} {row} " + "l" * 524_000) for row in range(2)]
+        hub.front.add_rows(push, number, rows, time.time())
+    assert hub.front.store(push)["outcome"] == outcome
+    took = peak() - before
+    stored = hub.server.value("select count(*) from pganalytics.pg_stats_databases where datname like %s", (f"large {mib} %",))
+    hub.server.execute("truncate pganalytics.pg_stats_databases")  # such rows fit in no index of the tests below
+    print(f"{mib} MiB: {took} MiB more than {before} at the peak")
+    assert stored == (2 * mib if outcome == STORED else 0)
+    assert took < 96 + MOST_MEMORY_BESIDE, took
 
 
 def test_a_table_that_somebody_changed(played_hub: PlayedHub) -> None:
