@@ -88,6 +88,7 @@ def test_bad_bodies_store_nothing(module_hub: Hub, module_world: World, rng: ran
     senders = [one.collector_id for one in crowd.members]
     assert hub.value("select count(*) from pganalytics.ledger where collector_id = any(%s::uuid[])", (senders,)) == stored
     assert hub.value("select count(*) from pganalytics.pg_stats_tables where datid = %s", (MARK,)) == stored
+    print(len(bodies), "bodies,", stored, "of them good and stored; the front has", front_memory(hub), "MiB")
     # Whatever they claimed to be: a gigabyte, four million values, 32 MiB twice.
     assert front_memory(hub) < 256
     assert hub.health()["status"] == "ok"

@@ -18,7 +18,7 @@ from harness.bad_certificates import Maker, Shown, odd_leaves, wrong_chains, wro
 from harness.curl_collector import CurlCollector
 from harness.der import CLIENT, Draft
 from harness.pki import Pair
-from harness.raw_http import Talker, push
+from harness.raw_http import Connection, Talker, push
 
 REFUSAL = b'{"code":401,"message":"certificate or token not accepted"}'
 REFRESH = (
@@ -122,6 +122,7 @@ def test_bad_certificates_let_nobody_in(bench: Bench, honest: CurlCollector) -> 
     assert {said[:13] for said in stripped.values()} == {b"HTTP/1.1 401 "}, stripped
     assert len(set(stripped.values())) == 1 and next(iter(stripped.values())).endswith(REFUSAL), stripped
     assert len(heard) + len(odd) >= 150
+    print(len(heard), "certificates refused by TLS,", len(odd), "by the hub")
     assert hub.value(state) == before
     assert bench.talk(good).startswith(b"HTTP/1.1 200 ")
     assert honest.refresh().status == 200
@@ -158,8 +159,10 @@ def test_who_is_revoked_is_out_in_time(module_hub: Hub, module_world: World) -> 
     used = hub.create_token("stolen")
     stolen.enrol(used)
     body = b'{"collector_id":"%s","timestamp":"2026-01-01T00:00:00Z","metrics":[]}' % stolen.collector_id.encode()
-    kept = Talker(hub, stolen)
+    kept, saved = Talker(hub, stolen), Connection(hub, stolen)
     assert kept.ask(push(stolen, body)).status == 200
+    saved.send(push(stolen, body))
+    assert saved.answer().status == 200
     unused = hub.create_token("stolen")
     hub.execute("create role warden login")
     hub.execute("grant execute on function pganalytics_revoke to warden")
@@ -173,6 +176,11 @@ def test_who_is_revoked_is_out_in_time(module_hub: Hub, module_world: World) -> 
     wait_until(lambda: kept.ask(push(stolen, body)).status == 401, 60, "an open connection is refused", every=0.5)
     assert time.monotonic() - began < 60
     assert Talker(hub, stolen).ask(push(stolen, body)).status == 401
+    # And with the session of a connection from before: there is nothing to resume.
+    resumed = Connection(hub, stolen, after=saved)
+    resumed.send(push(stolen, body))
+    assert resumed.answer().status == 401
+    assert not resumed.stream.session_reused and not saved.stream.session.has_ticket
     assert stolen.refresh().status == 401
     for token in (used, unused):
         assert stolen.register(token).status == 401

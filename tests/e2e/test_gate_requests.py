@@ -27,6 +27,7 @@ def test_raw_requests(module_hub: Hub) -> None:
             wrong.append((case.what, statuses, case.statuses))
         assert all(b"evil" not in answer.body and b"hello" not in answer.body for answer in answers), case.what
     assert not wrong
+    print(len(cases), "raw requests")
     assert module_hub.health()["status"] == "ok"
 
 
@@ -54,5 +55,6 @@ def test_a_proxy_and_the_hub_read_the_same(module_hub: Hub, module_world: World,
     finally:
         proxy.close()
     assert not wrong
+    print(len(corpus()), "raw requests through", kind + ",", sent, "sent on by it, probes included: no difference")
     # The probes, and a good part of the corpus.
     assert sent > len(corpus()) * 1.3

@@ -90,6 +90,7 @@ def test_bad_tokens_get_one_answer(mine: CurlCollector, other: CurlCollector, ta
     assert not {answer.status: whats[:20] for answer, whats in answers.items() if (answer.status, answer.body) != (401, REFUSAL)}
     assert len(answers) == 1, {answer.fields: whats[:5] for answer, whats in answers.items()}
     assert count >= 1400, count
+    print(count, "tokens refused")
     assert stored(mine) == before
     assert talker.ask(push(mine, body)).status == 200
 

@@ -29,10 +29,10 @@ inline constexpr seconds kIdleTime{60};             // Connection::await_request
 inline constexpr minutes kConnectionAge{60};        // Connection::await_request
 inline constexpr minutes kAgeAfterReload{5};        // Connection::await_request
 inline constexpr milliseconds kSweepInterval{100};  // Front::sweep: overshoot of every deadline
-inline constexpr seconds kLingerTime{2};            // Connection::close_politely
+inline constexpr seconds kLingerTime{2};            // Connection::run
 // A body a little over the limit is read to its end, or its sender meets a closed connection before
 // he has read why.
-inline constexpr size_t kLingerBytes = 5 * 1024 * 1024;  // Connection::close_politely
+inline constexpr size_t kLingerBytes = 5 * 1024 * 1024;  // TlsStream::close
 
 // --- the head of a request (HeadScanner, parse_request_head)
 

@@ -23,18 +23,22 @@ struct Body {
     ~Body() { clear(); }
     Body(const Body&) = delete;
     Body& operator=(const Body&) = delete;
-    // False: no room. The new bytes are for the caller to fill.
+    // False: no room. The new bytes are for the caller to fill. Where memory itself runs out
+    // (bad_alloc) what was counted is given back with the rest.
     bool grow(size_t size) {
-        if (!budget.take(size - bytes.size())) return false;
+        if (!budget.take(size - counted)) return false;
+        counted = size;
         bytes.resize(size);
         return true;
     }
     void clear() {
-        budget.give(bytes.size());
+        budget.give(counted);
+        counted = 0;
         bytes = std::string();
     }
 
     BodyBudget& budget;
+    size_t counted = 0;
     std::string bytes;
 };
 

@@ -22,17 +22,20 @@ NO_ANSWER = RawAnswer(0, (), b"")
 
 
 class Connection:
-    """One to the hub: the collectors' port with a collector's certificate, else the console's."""
+    """One to the hub: the collectors' port with a collector's certificate, else the console's. After another one of the
+    same: offers that one's session."""
 
-    def __init__(self, hub: Hub, collector: CurlCollector | None = None, timeout: float = 30) -> None:
-        context = ssl.create_default_context(cafile=str(hub.ca_file))
-        port = hub.console_port
-        if collector:
-            context.load_cert_chain(collector.cert, collector.key)
-            port = hub.collector_port
+    def __init__(
+        self, hub: Hub, collector: CurlCollector | None = None, timeout: float = 30, after: "Connection | None" = None
+    ) -> None:
+        self.context = after.context if after else ssl.create_default_context(cafile=str(hub.ca_file))
+        port = hub.collector_port if collector else hub.console_port
+        if collector and not after:
+            self.context.load_cert_chain(collector.cert, collector.key)
         plain = socket.create_connection(("127.0.0.1", port), timeout=timeout)
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.stream = context.wrap_socket(plain, server_hostname="localhost")
+        session = after.stream.session if after else None
+        self.stream = self.context.wrap_socket(plain, server_hostname="localhost", session=session)
         self.buffer = b""
 
     def send(self, data: bytes) -> None:

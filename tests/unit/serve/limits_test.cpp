@@ -1,8 +1,9 @@
-// Rates and counts of connections, with a clock of the test's own.
+// Rates, counts of connections and bytes of bodies, with a clock of the test's own.
 #include <gtest/gtest.h>
 
 #include "pganalytics/serve/admission.hpp"
 #include "pganalytics/serve/rate_limiter.hpp"
+#include "pganalytics/serve/routes.hpp"
 
 namespace pganalytics::serve {
 namespace {
@@ -152,6 +153,21 @@ TEST(Admission, EndsOfAllSortsLeaveNothing) {
         EXPECT_TRUE(admission.begin_handshake(id, std::to_string(id)).accepted);
         EXPECT_TRUE(admission.finish_handshake(id, false));
     }
+}
+
+TEST(BodyBudget, BytesOfAllBodies) {
+    BodyBudget budget;
+    EXPECT_TRUE(budget.take(kBodiesInMemory - 3));
+    {
+        Body body(budget);
+        EXPECT_TRUE(body.grow(2));
+        EXPECT_FALSE(body.grow(4));
+        EXPECT_EQ(body.bytes.size(), 2U);
+        EXPECT_TRUE(body.grow(3));
+        EXPECT_EQ(budget.used(), kBodiesInMemory);
+        EXPECT_FALSE(budget.take(1));
+    }
+    EXPECT_EQ(budget.used(), kBodiesInMemory - 3);
 }
 
 }  // namespace
