@@ -41,7 +41,7 @@ POINTS = (
     Point("ship", "Delivery::finish_push"),
     Point("ship", "Delivery::acknowledged"),
     Point("ship", "SpoolQueue::pop_delivered"),
-    Point("ship", "SpoolQueue::after_pop"),
+    Point("ship", "HubLink::take_outcomes"),
     # The front.
     Point("serve", "Connection::read_head"),
     Point("serve", "handle_push"),
