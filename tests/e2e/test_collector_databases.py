@@ -212,7 +212,8 @@ def test_nothing_is_held_while_rows_wait(collector: Server) -> None:
     worker = worker_pid(collector, "pganalytics collector")
     with collector.connect() as session:
 
-        def waits() -> bool:
+        def held() -> Any:
+            """Of a visitor that waits to send: its transaction's start, its snapshot, its locks."""
             pid = worker_pid(collector, "pganalytics visitor", 20)
             os.kill(worker, signal.SIGSTOP)
             try:
@@ -225,16 +226,21 @@ def test_nothing_is_held_while_rows_wait(collector: Server) -> None:
                         " from pg_stat_activity a where a.pid = %s",
                         (pid,),
                     ).fetchone()
-                    if found is None:
-                        return False
-                    if found[0] == "Extension":
-                        assert found[1:] == (None, None, 0), f"held while sending: {found}"
-                        return True
+                    if found is None or found[0] == "Extension":
+                        return found
             finally:
                 os.kill(worker, signal.SIGCONT)
-            return False
+            return None
 
-        wait_until(waits, 40, "a visitor waits with its rows")
+        stop = threading.Event()
+        # Each call reads everything in every database.
+        visitor = repeat(stop, lambda: collected(collector))
+        try:
+            found = wait_until(held, 40, "a visitor waits with its rows")
+        finally:
+            stop.set()
+            visitor.join()
+    assert found[1:] == (None, None, 0), f"held while sending: {found}"
 
 
 def test_rows_are_cut_at_max_rows(collector: Server) -> None:
