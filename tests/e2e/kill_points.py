@@ -46,7 +46,7 @@ POINTS = (
     Point("serve", "Connection::read_head"),
     Point("serve", "handle_push"),
     Point("serve", "PushSink::begin_rowset"),
-    Point("serve", "Front::take_frame"),
+    Point("serve", "check_push"),
     Point("serve", "Connection::write_answer"),
     # The hub's worker.
     Point("hub", "HubIngest::add"),
@@ -128,6 +128,12 @@ def kill_at(storm: Storm, point: Point) -> None:
     storm.kills[f"{point.target} at {point.function}"] += 1
 
 
+def _hurry(storm: Storm) -> None:
+    """What died often is waited for, each time longer; a reload ends that."""
+    for server in storm.collectors:
+        server.psql("-c", "select pganalytics_reload()", check=False)
+
+
 def _kill_program(storm: Storm, server: Server, point: Point) -> None:
     def set_breakpoint() -> Breakpoint | None:
         pids = server.programs().get(point.target, [])
@@ -141,10 +147,15 @@ def _kill_program(storm: Storm, server: Server, point: Point) -> None:
     made = wait_until(set_breakpoint, 40, f"a program {point.target}", every=0.001)
     assert made
     process = processes.stat(made.pid)
+
+    def ended() -> bool:
+        if process is None or not processes.alive(process.process):
+            return True
+        _hurry(storm)
+        return False
+
     try:
-        wait_until(
-            lambda: process is None or not processes.alive(process.process), 5 if starts else 40, f"its end at {point.function}"
-        )
+        wait_until(ended, 5 if starts else 40, f"its end at {point.function}", every=0.2)
     except AssertionError:
         if not starts:
             raise
@@ -160,8 +171,15 @@ def _kill_worker(storm: Storm, server: Server, point: Point) -> None:
     else:
         pids = wait_until(lambda: server.workers().get(f"pganalytics {point.target}"), 40, f"a worker {point.target}")
         made = Breakpoint(pids[0], library(server), point)
+
+    def ended() -> bool:
+        if "was terminated by signal 5" in server.log(mark):
+            return True
+        _hurry(storm)
+        return False
+
     try:
-        server.wait_log("was terminated by signal 5", mark, 60)
+        wait_until(ended, 60, f"its end at {point.function}", every=0.2)
     finally:
         if point.target == "visitor":
             made.take_back()

@@ -243,6 +243,21 @@ def test_nothing_is_held_while_rows_wait(collector: Server) -> None:
     assert found[1:] == (None, None, 0), f"held while sending: {found}"
 
 
+def test_statement_timeout_ends_one_reading(collector: Server) -> None:
+    """Long before the visit's end, and before its lock_timeout."""
+    collector.set(
+        {"pganalytics.statement_timeout": "300ms", "pganalytics.lock_timeout": "1s", "pganalytics.visit_timeout": "4s"}
+    )
+    with collector.connect() as holder, holder.transaction():
+        holder.execute("lock table pg_catalog.pg_sequence in access exclusive mode")
+
+        def ended() -> bool:
+            error = collected(collector)["pg_stats", "sequences", "postgres"]["error"]
+            return "statement timeout" in (error or "")
+
+        wait_until(ended, 20, "the reading of sequences is ended")
+
+
 def test_rows_are_cut_at_max_rows(collector: Server) -> None:
     collector.set({"pganalytics.max_rows": 100})
 
