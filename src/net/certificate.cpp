@@ -43,6 +43,17 @@ bool is_ip_address(const std::string& name) {
            inet_pton(AF_INET6, name.c_str(), address) == 1;
 }
 
+// A key that OpenSSL could not read, for want of memory too, it never tries again: a CA would stay
+// in force that has signed nothing.
+Certificate with_key(Certificate certificate) {
+    if (X509_get0_pubkey(certificate.get()) != nullptr) return certificate;
+    const auto der = certificate_der(*certificate);
+    const auto* at = der ? reinterpret_cast<const unsigned char*>(der->data()) : nullptr;
+    Certificate again(der ? d2i_X509(nullptr, &at, static_cast<long>(der->size())) : nullptr);
+    ERR_clear_error();
+    return again ? std::move(again) : std::move(certificate);
+}
+
 }  // namespace
 
 Result<std::vector<Certificate>> parse_certificates(std::string_view pem) {
@@ -52,7 +63,7 @@ Result<std::vector<Certificate>> parse_certificates(std::string_view pem) {
     while (in && certificates.size() <= kMostCertificates) {
         Certificate next(PEM_read_bio_X509(in.get(), nullptr, nullptr, nullptr));
         if (!next) break;
-        certificates.push_back(std::move(next));
+        certificates.push_back(with_key(std::move(next)));
     }
     // The end of the text is the one error that is none.
     const bool at_end = ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE;

@@ -210,9 +210,10 @@ Task<Answer> handle_push(FrontState& state, Request& request) {
         co_return error_answer(400, "body not accepted", reason);
     }
     const PushBegin begin = begin_of(frames, received, collector_id, number, now);
+    Task<std::optional<PushResult>> storing =
+        worker.store(begin, std::move(frames), *std::move(slot));
     ingest.hand_over();
-    const std::optional<PushResult> result =
-        co_await worker.store(begin, std::move(frames), *std::move(slot));
+    const std::optional<PushResult> result = co_await std::move(storing);
     if (!result) co_return wait_answer(503, kRetryAfterAway, "the hub cannot store now");
     co_return answer_of(state, request, begin, *result);
 }

@@ -101,14 +101,10 @@ Task<bool> WorkerLink::admit(size_t bytes) {
     co_return true;
 }
 
-Task<std::optional<PushResult>> WorkerLink::store(PushBegin begin, PushFrames frames, Slot slot) {
-    const size_t bytes = frames.bytes_at_most();
-    const bool admitted = co_await admit(bytes);
-    if (!admitted) {
-        end_ingest(begin.collector_id);
-        co_return std::nullopt;
-    }
-    const auto job = std::make_shared<Job>();
+// noexcept, as pump(): a push that is begun and not ended would keep its collector out for good.
+std::shared_ptr<WorkerLink::Job> WorkerLink::start_job(PushBegin begin, PushFrames frames,
+                                                       Slot slot, size_t bytes) noexcept {
+    auto job = std::make_shared<Job>();
     job->begin = std::move(begin);
     job->frames.emplace(std::move(frames));
     job->slot.emplace(std::move(slot));
@@ -116,13 +112,29 @@ Task<std::optional<PushResult>> WorkerLink::store(PushBegin begin, PushFrames fr
     to_send_.push_back(job);
     awaiting_.emplace(job->begin.number, job);
     pump();
+    return job;
+}
+
+Task<std::optional<PushResult>> WorkerLink::store(PushBegin begin, PushFrames frames, Slot slot) {
+    const size_t bytes = frames.bytes_at_most();
+    bool admitted = false;
+    try {
+        admitted = co_await admit(bytes);
+    } catch (const std::bad_alloc&) {
+    }
+    if (!admitted) {
+        end_ingest(begin.collector_id);
+        co_return std::nullopt;
+    }
+    const auto job = start_job(std::move(begin), std::move(frames), std::move(slot), bytes);
     const Clock::time_point deadline = Clock::now() + kWorkerTime;
     while (!job->result && Clock::now() < deadline) co_await changed_.wait(deadline);
     co_return job->result;
 }
 
-// Makes and sends frames while the socket takes them.
-void WorkerLink::pump() {
+// Makes and sends frames while the socket takes them. Out of memory in the midst of a push the
+// front ends, and another begins: the worker has a part of that push, and nobody knows which.
+void WorkerLink::pump() noexcept {
     while (!to_send_.empty() && socket_.queued() < kQueuedFrames) {
         Job& job = *to_send_.front();
         if (!job.begun) {

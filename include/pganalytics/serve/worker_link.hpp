@@ -95,7 +95,9 @@ class WorkerLink {
 
     Task<> write_loop();
     void write_later();
-    void pump();
+    std::shared_ptr<Job> start_job(PushBegin begin, PushFrames frames, Slot slot,
+                                   size_t bytes) noexcept;
+    void pump() noexcept;
     bool dispatch(const Frame& frame);
     void take_result(PushResult result);
     Task<bool> admit(size_t bytes);
