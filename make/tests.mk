@@ -49,7 +49,7 @@ $(unit_programs):
 # Sanitizers make it ten times slower.
 spool_states_sources := tests/unit/ship/spool_crash_test.cpp tests/unit/ship/spool_damage_test.cpp \
     $(wildcard src/ship/spool_*.cpp) src/ship/loss_book.cpp src/core/crc32c.cpp src/host/files.cpp \
-    src/host/system_error.cpp
+    src/host/side_thread.cpp src/host/system_error.cpp
 $(spool_states): $(spool_states_sources) $(wildcard tests/unit/ship/spool_fixture.hpp \
     tests/unit/support/simulated_files.hpp include/pganalytics/ship/*.hpp) $(unit_dir)/flags
 	$(call step,c++ $@)$(CXX) -std=c++20 -O2 $(WARNINGS) $(CXX_QUIRKS) -Iinclude -Itests/unit $(CXXFLAGS) \

@@ -66,6 +66,7 @@ int Shipper::run() {
     while (!anew_) {
         wait();
         now_ = this_moment();
+        queue_.settle();
         socket_.service();
         if (!take_frames()) break;
         end_cycle_where_due();
@@ -94,7 +95,8 @@ void Shipper::wait() {
     const int timeout = static_cast<int>((left + 999) / 1000);
     pollfd descriptors[] = {{socket_.descriptor(), socket_.events(), 0},
                             {volumes_.descriptor(), POLLIN, 0},
-                            {files_.descriptor(), POLLIN, 0}};
+                            {files_.descriptor(), POLLIN, 0},
+                            {queue_.descriptor(), POLLIN, 0}};
     if (net::HttpsClient* client = link_.client()) {
         client->wait(descriptors, timeout);
     } else {

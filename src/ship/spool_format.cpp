@@ -48,18 +48,25 @@ std::string encode_segment_header(const SegmentHeader& header) {
     return out.take();
 }
 
-std::optional<SegmentStart> decode_segment_header(std::string_view bytes) {
+std::optional<uint32_t> segment_version(std::string_view bytes) {
     ByteReader in(bytes);
     const std::string_view magic = in.raw(kMagic.size());
     const uint32_t version = in.u32();
     const uint32_t length = in.u32();
     const uint32_t checksum = in.u32();
-    if (!in.ok() || magic != kMagic || version != kSpoolVersion || length > kMostHeaderBytes)
-        return std::nullopt;
+    if (!in.ok() || magic != kMagic || length > kMostHeaderBytes) return std::nullopt;
     const std::string_view payload = in.raw(length);
     const uint32_t before = crc32c(bytes.substr(0, kMagic.size() + 8));
     if (!in.ok() || crc32c(payload, before) != checksum) return std::nullopt;
-    std::optional<SegmentHeader> header = decode<SegmentHeader>(payload);
+    return version;
+}
+
+std::optional<SegmentStart> decode_segment_header(std::string_view bytes) {
+    if (segment_version(bytes) != kSpoolVersion) return std::nullopt;
+    ByteReader in(bytes.substr(kMagic.size() + 4));
+    const uint32_t length = in.u32();
+    std::optional<SegmentHeader> header =
+        decode<SegmentHeader>(bytes.substr(kSegmentPreambleBytes, length));
     if (!header || !header->state.losses.plausible()) return std::nullopt;
     return SegmentStart{*std::move(header), kSegmentPreambleBytes + length};
 }

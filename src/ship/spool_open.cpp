@@ -99,6 +99,12 @@ std::optional<SegmentStart> Spool::read_header(const std::string& name) {
     return decode_segment_header(*bytes);
 }
 
+bool Spool::is_later_version(const std::string& name) {
+    const Result<std::string> bytes =
+        files_.read(name, 0, kSegmentPreambleBytes + kMostHeaderBytes);
+    return bytes && segment_version(*bytes).value_or(0) > kSpoolVersion;
+}
+
 // Answers the bytes of files that should be segments and are none.
 uint64_t Spool::read_starts(std::vector<File> files) {
     uint64_t damaged = 0;
@@ -115,6 +121,8 @@ uint64_t Spool::read_starts(std::vector<File> files) {
             segment.begin = start->bytes;
             last_file_ = std::max(last_file_, segment.number);
             segments.push_back(std::move(segment));
+        } else if (is_later_version(file.name)) {
+            foreign_bytes_ += file.bytes;
         } else if (file.bytes == 0) {
             // A crash came between its making and its first bytes.
             remove_file(std::move(file));

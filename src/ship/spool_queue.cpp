@@ -11,63 +11,55 @@ namespace {
 constexpr int64_t kSecond = 1'000'000;
 // So long a cycle may be on its way to a hub that seems to be there.
 constexpr int64_t kTrust = 3 * kSecond;
-constexpr int64_t kLookInterval = 5 * kSecond;
-// Of another collector, given up in one go.
-constexpr int kStrangersAtOnce = 100;
+// A job that takes longer is told.
+constexpr int64_t kHang = kSecond;
 
 }  // namespace
 
-SpoolQueue::SpoolQueue(Uuid incarnation, std::function<uint32_t()> random)
-    : incarnation_(incarnation), random_(std::move(random)) {}
+SpoolQueue::SpoolQueue(Uuid incarnation, std::function<uint32_t()> random, int64_t patience)
+    : incarnation_(incarnation),
+      random_(std::move(random)),
+      patience_(patience),
+      side_(std::make_shared<Side>()) {}
 
 void SpoolQueue::use_directory(std::string path, Moment now) {
     if (path == directory_) return;
     use_files(nullptr, now);
     directory_ = std::move(path);
-    if (!directory_.empty()) open(now);
+    if (!directory_.empty()) open();
 }
 
 void SpoolQueue::use_files(std::unique_ptr<SpoolFiles> files, Moment now) {
     now_ = now;
-    if (spool_) book_ = spool_->losses();
-    spool_.reset();
+    if (!settle()) {
+        // Left behind with all that it uses.
+        thread_ = host::SideThread();
+        under_way_ = false;
+        under_way_since_ = 0;
+        hang_.reset();
+        after_ = nullptr;
+        writing_.clear();
+    } else if (has_spool_) {
+        book_ = side_->spool->losses();
+    }
+    has_spool_ = false;
+    untold_.clear();
     loaded_.reset();
     requests_.clear();
-    for (Entry& entry : memory_) entry.number = 0;
+    for (Entry& entry : memory_) {
+        entry.number = 0;
+        entry.writing = false;
+    }
     problem_.reset();
     directory_.clear();
-    files_ = std::move(files);
-    if (files_) open(now);
-}
-
-void SpoolQueue::open(Moment now) {
-    look_again_at_ = now.monotonic + kLookInterval;
-    if (!directory_.empty()) {
-        Result<std::unique_ptr<SpoolFiles>> files = open_spool_files(directory_);
-        if (!files) {
-            problem_ = files.error();
-            return;
-        }
-        files_ = *std::move(files);
-    }
-    auto spool =
-        std::make_unique<Spool>(*files_, SpoolOptions{spool_limit_, 0, incarnation_, random_});
-    if (const Status opened = spool->open(now.wall); !opened) {
-        problem_ = opened.error();
-        return;
-    }
-    problem_.reset();
-    spool_ = std::move(spool);
-    const LossBook before = std::exchange(book_, {});
-    for (const LossEpisode& episode : before.episodes())
-        spool_->lose(0, episode.reason, episode.losses, now.wall);
-    load();
+    side_ = std::make_shared<Side>();
+    side_->files = std::move(files);
+    if (side_->files) open();
 }
 
 void SpoolQueue::set_limits(size_t memory_bytes, uint64_t spool_bytes) {
     memory_limit_ = memory_bytes;
     spool_limit_ = spool_bytes;
-    if (spool_) spool_->set_limit(spool_bytes);
 }
 
 std::vector<Snapshot> SpoolQueue::set_collector(std::optional<Uuid> collector) {
@@ -75,101 +67,107 @@ std::vector<Snapshot> SpoolQueue::set_collector(std::optional<Uuid> collector) {
     collector_ = collector;
     std::vector<Snapshot> dropped;
     for (Entry& entry : std::exchange(memory_, {})) {
-        if (entry.snapshot.collector_id == collector) {
+        if (entry.snapshot->collector_id == collector) {
             memory_.push_back(std::move(entry));
             continue;
         }
-        memory_bytes_ -= entry.snapshot.bytes();
-        if (entry.number == 0) lose(LossReason::kStranger, entry.snapshot);
-        dropped.push_back(std::move(entry.snapshot));
+        memory_bytes_ -= entry.snapshot->bytes();
+        if (entry.number == 0) lose(LossReason::kStranger, *entry.snapshot);
+        dropped.push_back(entry.take());
     }
     pin_ = Pin::kNone;
     loaded_.reset();
+    load_again_ = true;
     load();
     return dropped;
 }
 
 void SpoolQueue::begin_cycle() {
-    if (!spool_) return;
+    if (!settle() || !has_spool_) return;
     write_memory();
     release_written();
 }
 
 std::vector<Snapshot> SpoolQueue::push(Snapshot snapshot) {
     std::vector<Snapshot> dropped;
-    if (!memory_.empty() && memory_.back().snapshot.time != snapshot.time) begin_cycle();
+    if (!memory_.empty() && memory_.back().snapshot->time != snapshot.time) begin_cycle();
     const size_t needed = snapshot.bytes();
     if (make_room(needed, dropped) < needed) {
         lose(LossReason::kNoRoom, snapshot);
         dropped.push_back(std::move(snapshot));
         return dropped;
     }
-    memory_bytes_ += needed;
-    memory_.push_back({std::move(snapshot), 0, now_.monotonic});
+    remember(std::move(snapshot));
     return dropped;
 }
 
-// What is in the spool can go from memory; else the oldest is lost. Answers the room there is.
+void SpoolQueue::remember(Snapshot snapshot) {
+    memory_bytes_ += snapshot.bytes();
+    memory_.push_back({std::make_shared<Snapshot>(std::move(snapshot)), 0, now_.monotonic, false});
+}
+
+// While it is being written it is the thread's, too.
+Snapshot SpoolQueue::Entry::take() const { return writing ? *snapshot : std::move(*snapshot); }
+
+// What is in the spool can go from memory; else the oldest is lost, but for what is being written:
+// that is no room yet. Answers the room there is.
 size_t SpoolQueue::make_room(size_t needed, std::vector<Snapshot>& dropped) {
     const auto room = [this] {
         return memory_limit_ > memory_bytes_ ? memory_limit_ - memory_bytes_ : 0;
     };
-    if (room() < needed && spool_) {
-        write_memory();
+    if (room() < needed && has_spool_) {
+        if (settle()) write_memory();
         release_written();
     }
-    const size_t oldest = pin_ == Pin::kMemory ? 1 : 0;
-    while (room() < needed && memory_.size() > oldest) {
-        const auto victim = memory_.begin() + static_cast<std::ptrdiff_t>(oldest);
-        memory_bytes_ -= victim->snapshot.bytes();
-        lose(LossReason::kNoRoom, victim->snapshot);
-        dropped.push_back(std::move(victim->snapshot));
+    for (size_t i = pin_ == Pin::kMemory ? 1 : 0; room() < needed && i < memory_.size();) {
+        const auto victim = memory_.begin() + static_cast<std::ptrdiff_t>(i);
+        if (victim->writing) {
+            ++i;
+            continue;
+        }
+        memory_bytes_ -= victim->snapshot->bytes();
+        lose(LossReason::kNoRoom, *victim->snapshot);
+        dropped.push_back(victim->take());
         memory_.erase(victim);
     }
     return room();
 }
 
-void SpoolQueue::lose(LossReason reason, const Snapshot& snapshot) {
+// Of what is in the spool by its number.
+void SpoolQueue::lose(LossReason reason, const Snapshot& snapshot, uint64_t number) {
     Losses lost;
     lost.count(snapshot);
-    if (spool_) {
-        spool_->lose(0, reason, lost, now_.wall);
-    } else {
-        book_.add(reason, lost, now_.wall);
-    }
+    if (at_hand() && number == 0) return side_->spool->lose(0, reason, lost, now_.wall);
+    book_.add(reason, lost, now_.wall);
+    if (!has_spool_) return;
+    const auto same = std::find_if(untold_.begin(), untold_.end(), [&](const Untold& one) {
+        return one.number == 0 && number == 0 && one.reason == reason;
+    });
+    if (same != untold_.end()) return same->losses.add(lost);
+    untold_.push_back({number, reason, lost});
 }
 
-// All that is in memory only, in one piece.
-void SpoolQueue::write_memory() {
-    if (!spool_) return;
-    std::vector<const Snapshot*> snapshots;
-    std::vector<Entry*> entries;
-    for (Entry& entry : memory_) {
-        if (entry.number != 0) continue;
-        snapshots.push_back(&entry.snapshot);
-        entries.push_back(&entry);
-    }
-    if (snapshots.empty()) return;
-    const Result<uint64_t> first = spool_->append(snapshots, now_.wall);
-    write_again_at_ = now_.monotonic + kLookInterval;
-    if (first) {
-        problem_.reset();
-        uint64_t number = *first;
-        for (Entry* entry : entries) entry->number = number++;
-        if (pin_ == Pin::kMemory) spool_->set_in_flight(memory_.front().number);
-    } else {
-        problem_ = first.error();
-    }
-    forget_dropped();
+// Its segment was dropped; the spool left it to us.
+void SpoolQueue::lose_loaded() {
+    lose(LossReason::kLimit, loaded_->snapshot);
+    lost_groups_.insert(lost_groups_.end(), loaded_->snapshot.groups.begin(),
+                        loaded_->snapshot.groups.end());
+    loaded_.reset();
 }
 
-// Making room may have dropped what we hold of the spool; that is counted already.
+// Making room may have dropped what we hold of the spool; that is counted, but for what was on its
+// way.
 void SpoolQueue::forget_dropped() {
-    if (loaded_ && loaded_->number != 0 && !spool_->holds(loaded_->number)) {
-        loaded_->number = 0;
-        if (pin_ != Pin::kSpool) loaded_.reset();
+    if (loaded_ && loaded_->number != 0 && !side_->spool->holds(loaded_->number)) {
+        if (spared_ != loaded_->number) {
+            loaded_.reset();
+        } else {
+            loaded_->number = 0;
+            if (pin_ != Pin::kSpool) lose_loaded();
+        }
     }
-    std::erase_if(requests_, [this](const auto& asked) { return !spool_->holds(asked.first); });
+    std::erase_if(requests_,
+                  [this](const auto& asked) { return !side_->spool->holds(asked.first); });
 }
 
 void SpoolQueue::release_written() {
@@ -179,16 +177,25 @@ void SpoolQueue::release_written() {
             ++i;
             continue;
         }
-        if (entry.snapshot.request != 0) requests_[entry.number] = entry.snapshot.request;
-        memory_bytes_ -= entry.snapshot.bytes();
+        if (entry.snapshot->request != 0) requests_[entry.number] = entry.snapshot->request;
+        memory_bytes_ -= entry.snapshot->bytes();
         memory_.erase(memory_.begin() + static_cast<std::ptrdiff_t>(i));
+        load_again_ = true;
     }
 }
 
 void SpoolQueue::service(Moment now) {
     now_ = now;
-    if (!spool_) {
-        if ((!directory_.empty() || files_) && now.monotonic >= look_again_at_) open(now);
+    if (!settle()) {
+        if (under_way_since_ == 0) under_way_since_ = now.monotonic;
+        if (now.monotonic - under_way_since_ >= kHang)
+            hang_ = make_error(sqlstate::kIoError, "the volume of the spool does not answer",
+                               "A call to it has not returned.",
+                               "Look after the volume of pganalytics.state_directory.");
+        return;
+    }
+    if (!has_spool_) {
+        if ((!directory_.empty() || side_->files) && now.monotonic >= look_again_at_) open();
         return;
     }
     const auto unwritten = std::find_if(memory_.begin(), memory_.end(),
@@ -196,90 +203,51 @@ void SpoolQueue::service(Moment now) {
     if (unwritten != memory_.end() && (away_ || now.monotonic - unwritten->since >= kTrust) &&
         (!problem_ || now.monotonic >= write_again_at_))
         write_memory();
-    if (now.monotonic >= look_again_at_) {
-        look_again_at_ = now.monotonic + kLookInterval;
-        if (const Status looked = spool_->tick(now.wall); !looked && !problem_)
-            problem_ = looked.error();
-        forget_dropped();
-    }
+    if (at_hand() && now.monotonic >= look_again_at_) look_after();
+    if (std::exchange(strangers_left_, false)) load_again_ = true;
     load();
 }
 
 bool SpoolQueue::keep_all() {
-    write_memory();
-    if (spool_) static_cast<void>(spool_->keep(now_.wall));
+    if (under_way_) static_cast<void>(thread_.running_after(patience_));
+    if (settle()) write_memory();
+    if (at_hand())
+        work([now = now_.wall](Side& side) { static_cast<void>(side.spool->keep(now)); }, nullptr);
     return std::all_of(memory_.begin(), memory_.end(),
                        [](const Entry& entry) { return entry.number != 0; });
 }
 
-void SpoolQueue::load() {
-    if (!spool_ || loaded_ || !collector_) return;
-    uint64_t in_memory = 0;
-    for (const Entry& entry : memory_) in_memory += entry.number != 0 ? 1 : 0;
-    for (int i = 0; i < kStrangersAtOnce && spool_->snapshots() > in_memory; ++i) {
-        Result<std::optional<Spool::Stored>> next = spool_->next(now_.wall);
-        if (!next) {
-            problem_ = next.error();
-            return;
-        }
-        if (!*next) return;
-        Spool::Stored stored = **std::move(next);
-        if (stored.snapshot.collector_id != collector_) {
-            Losses lost;
-            lost.count(stored.snapshot);
-            spool_->lose(stored.number, LossReason::kStranger, lost, now_.wall);
-            continue;
-        }
-        const bool also_in_memory =
-            std::any_of(memory_.begin(), memory_.end(),
-                        [&](const Entry& entry) { return entry.number == stored.number; });
-        if (also_in_memory) return;
-        if (const auto asked = requests_.find(stored.number); asked != requests_.end()) {
-            stored.snapshot.request = asked->second;
-            requests_.erase(asked);
-        }
-        loaded_ = std::move(stored);
-        return;
-    }
-    // Position and files follow what was delivered.
-    if (spool_->snapshots() == 0) static_cast<void>(spool_->next(now_.wall));
-}
-
 const Snapshot* SpoolQueue::front() const {
     if (pin_ == Pin::kSpool) return &loaded_->snapshot;
-    if (!memory_.empty()) return &memory_.front().snapshot;
-    return loaded_ ? &loaded_->snapshot : nullptr;
+    if (!memory_.empty()) return memory_.front().snapshot.get();
+    // A job that is under way may drop it, and count it as lost.
+    const bool ours = loaded_ && (!under_way_ || spared_ == loaded_->number);
+    return ours ? &loaded_->snapshot : nullptr;
 }
 
 void SpoolQueue::pin_front(bool pinned) {
     if (pinned) {
         pin_ = memory_.empty() ? Pin::kSpool : Pin::kMemory;
-        const uint64_t number = pin_ == Pin::kSpool ? loaded_->number : memory_.front().number;
-        if (spool_) spool_->set_in_flight(number);
         return;
     }
+    const Pin was = std::exchange(pin_, Pin::kNone);
     // It was dropped while it was on its way, and was not delivered.
-    if (pin_ == Pin::kSpool && loaded_->number == 0) {
-        lose(LossReason::kLimit, loaded_->snapshot);
-        loaded_.reset();
-    }
-    pin_ = Pin::kNone;
-    if (spool_) spool_->set_in_flight(0);
+    if (was == Pin::kSpool && loaded_->number == 0) lose_loaded();
 }
 
 Snapshot SpoolQueue::take_front(uint64_t& number) {
-    if (pin_ == Pin::kSpool || memory_.empty()) {
+    const bool from_spool = pin_ == Pin::kSpool || memory_.empty();
+    pin_ = Pin::kNone;
+    if (from_spool) {
         number = loaded_->number;
         Snapshot taken = std::move(loaded_->snapshot);
         loaded_.reset();
-        pin_ = Pin::kNone;
         return taken;
     }
     number = memory_.front().number;
-    memory_bytes_ -= memory_.front().snapshot.bytes();
-    Snapshot taken = std::move(memory_.front().snapshot);
+    memory_bytes_ -= memory_.front().snapshot->bytes();
+    Snapshot taken = memory_.front().take();
     memory_.pop_front();
-    pin_ = Pin::kNone;
     return taken;
 }
 
@@ -287,7 +255,7 @@ Snapshot SpoolQueue::pop_delivered() {
     uint64_t number = 0;
     Snapshot taken = take_front(number);
     away_ = false;
-    if (spool_ && number != 0) spool_->finish(number);
+    if (number != 0) untold_.push_back({number, std::nullopt, {}});
     after_pop();
     return taken;
 }
@@ -295,10 +263,12 @@ Snapshot SpoolQueue::pop_delivered() {
 Snapshot SpoolQueue::pop_refused(std::string_view reason) {
     uint64_t number = 0;
     Snapshot taken = take_front(number);
-    if (spool_) {
-        spool_->set_aside(number, taken, reason, now_.wall);
+    if (settle() && has_spool_) {
+        const auto job = [number, taken, reason = std::string(reason), now = now_.wall](
+                             Side& side) { side.spool->set_aside(number, taken, reason, now); };
+        work(job, nullptr);
     } else {
-        lose(LossReason::kRefused, taken);
+        lose(LossReason::kRefused, taken, number);
     }
     after_pop();
     return taken;
@@ -307,58 +277,65 @@ Snapshot SpoolQueue::pop_refused(std::string_view reason) {
 // They are durable before it goes: after a kill it is split again, into the same.
 Snapshot SpoolQueue::pop_split(SnapshotHalves halves) {
     if (on_split_) on_split_(*front(), halves);
-    const Snapshot* const both[] = {&halves[0], &halves[1]};
-    const bool written = spool_ && spool_->append(both, now_.wall);
-    if (spool_) forget_dropped();
+    if (memory_.empty()) pin_ = Pin::kSpool;
+    for (Snapshot& half : halves) remember(std::move(half));
+    Entry* const last = &memory_.back();
+    if (settle() && has_spool_) write({&memory_[memory_.size() - 2], last});
     uint64_t number = 0;
     Snapshot whole = take_front(number);
-    if (!written) {
-        for (Snapshot& half : halves) {
-            memory_bytes_ += half.bytes();
-            memory_.push_back({std::move(half), 0, now_.monotonic});
-        }
+    // In the spool they have their place behind all others.
+    while (!memory_.empty() && memory_.back().number != 0 && !memory_.back().writing) {
+        memory_bytes_ -= memory_.back().snapshot->bytes();
+        memory_.pop_back();
     }
-    if (spool_ && number != 0) spool_->finish(number);
+    if (number != 0) untold_.push_back({number, std::nullopt, {}});
     after_pop();
     return whole;
 }
 
 void SpoolQueue::after_pop() {
-    if (!spool_) return;
-    spool_->set_in_flight(0);
+    load_again_ = true;
     load();
+    tell();
 }
 
 size_t SpoolQueue::snapshots() const {
-    size_t count = spool_ ? static_cast<size_t>(spool_->snapshots()) : 0;
+    const std::optional<SpoolFigures> spool = spool_figures();
+    size_t count = spool ? static_cast<size_t>(spool->snapshots) : 0;
     for (const Entry& entry : memory_) count += entry.number == 0 ? 1 : 0;
     return count;
 }
 
 uint64_t SpoolQueue::bytes() const {
     uint64_t sum = 0;
-    if (spool_ && spool_->snapshots() > 0) {
-        const SpoolFigures figures = spool_->figures();
-        sum = figures.bytes - figures.aside_bytes - figures.foreign_bytes;
-    }
-    for (const Entry& entry : memory_) sum += entry.number == 0 ? entry.snapshot.bytes() : 0;
+    if (const std::optional<SpoolFigures> spool = spool_figures(); spool && spool->snapshots > 0)
+        sum = spool->bytes - spool->aside_bytes - spool->foreign_bytes;
+    for (const Entry& entry : memory_) sum += entry.number == 0 ? entry.snapshot->bytes() : 0;
     return sum;
 }
 
-uint64_t SpoolQueue::limit() const { return spool_ ? spool_limit_ : memory_limit_; }
+uint64_t SpoolQueue::limit() const { return has_spool_ ? spool_limit_ : memory_limit_; }
 
 int64_t SpoolQueue::oldest_time() const {
     if (loaded_) return loaded_->snapshot.time;
-    return memory_.empty() ? 0 : memory_.front().snapshot.time;
+    return memory_.empty() ? 0 : memory_.front().snapshot->time;
 }
 
 std::vector<RowsetGroup> SpoolQueue::take_lost_groups() {
-    return spool_ ? spool_->take_lost_groups() : std::vector<RowsetGroup>();
+    std::vector<RowsetGroup> lost = std::exchange(lost_groups_, {});
+    if (!at_hand()) return lost;
+    const std::vector<RowsetGroup> dropped = side_->spool->take_lost_groups();
+    lost.insert(lost.end(), dropped.begin(), dropped.end());
+    return lost;
 }
 
 std::optional<SpoolFigures> SpoolQueue::spool_figures() const {
-    if (!spool_) return std::nullopt;
-    return spool_->figures();
+    if (!has_spool_) return std::nullopt;
+    if (at_hand()) return side_->spool->figures();
+    SpoolFigures figures = figures_;
+    for (const Untold& one : untold_)
+        figures.snapshots -= std::min<uint64_t>(figures.snapshots, one.number != 0 ? 1 : 0);
+    return figures;
 }
 
 }  // namespace pganalytics::ship

@@ -144,7 +144,8 @@ void describe_spool(Table& table, const StatusSource& source) {
     table.number("aside_bytes", spool->aside_bytes, "bytes");
     if (spool->foreign_bytes > 0)
         table.number("foreign_bytes", spool->foreign_bytes, "bytes",
-                     "Files of another version, left alone.");
+                     "Of a later version, or not ours: left alone. That version sends what is in "
+                     "them when it runs again.");
 }
 
 std::string why_dropped(const LossBook& losses) {

@@ -29,6 +29,7 @@ from canaries import Canaries
 from collecting import ship, wait_cycles
 from driver.scripted_hub import Answer, Request, ScriptedHub
 from harness import Hub, Server, World, processes, wait_until
+from harness.scorecard import score
 
 QUIET = "-c log_min_messages=panic"  # what the server itself logs of a session that fails
 
@@ -370,6 +371,7 @@ def test_nothing_else_leaves(scene: Scene) -> None:
     print(len(scene.canaries.planted), "secrets planted")
     assert len(scene.canaries.planted) >= 60
     findings = [f"{where}: {what}" for where, data in scene.found.items() for what in scene.canaries.found(data)]
+    score(secrets=len(findings))
     assert not findings, f"{len(findings)} in all:\n" + "\n".join(findings[:40])
     told = {where for where, data in scene.found.items() if scene.local.found(data)}
     assert told == {"log of watched", "status() of a superuser"}

@@ -16,6 +16,7 @@ from driver.fixtures import program, scripted  # noqa: F401
 from driver.scripted_hub import ScriptedHub
 from driver.worker import Ship
 from harness.fault_proxy import FAULTS, PHASES, FaultProxy
+from harness.scorecard import score
 from harness.waiting import Deadline
 
 LONG = os.environ.get("PGANALYTICS_LONG") == "1"
@@ -108,6 +109,7 @@ def test_faults_at_every_point_of_a_push(
     heartbeat = max(lane.longest_heartbeat for lane in lanes)
     print(f"faults: {struck} of {len(FAULTS)} kinds at {len(PHASES)} points; longest attempt {longest:.1f} s,"
           f" longest wait for a heartbeat {heartbeat * 1000:.0f} ms; {len(scripted.stored)} stored, lost 0")  # fmt: skip
+    score(network=struck, network_kinds=len(FAULTS), held=len(scripted.stored), servers=LANES, lost=len(every) - len(scripted.stored))
     assert len(FAULTS) == 24 and len(PHASES) == 8
     assert struck == len(every) and len(scripted.stored) == len(every)
     assert longest < LONGEST_ATTEMPT + 10

@@ -15,6 +15,7 @@ from harness.curl_collector import CurlCollector
 from harness.der import Draft
 from harness.pki import Pair, fingerprint
 from harness.raw_http import RawAnswer, Talker, push
+from harness.scorecard import score
 
 BURST = 18
 
@@ -85,6 +86,7 @@ def test_bad_bodies_store_nothing(module_hub: Hub, module_world: World, rng: ran
             assert error["code"] == answer.status and b"orders" not in answer.body and b"goes" not in answer.body, body.what
     crowd.close()
     assert not wrong
+    score(refused=len(bodies) - stored)
     senders = [one.collector_id for one in crowd.members]
     assert hub.value("select count(*) from pganalytics.ledger where collector_id = any(%s::uuid[])", (senders,)) == stored
     assert hub.value("select count(*) from pganalytics.pg_stats_tables where datid = %s", (MARK,)) == stored

@@ -19,6 +19,7 @@ from harness.curl_collector import CurlCollector
 from harness.der import CLIENT, Draft
 from harness.pki import Pair
 from harness.raw_http import Connection, Talker, push
+from harness.scorecard import score
 
 REFUSAL = b'{"code":401,"message":"certificate or token not accepted"}'
 REFRESH = (
@@ -123,6 +124,7 @@ def test_bad_certificates_let_nobody_in(bench: Bench, honest: CurlCollector) -> 
     assert len(set(stripped.values())) == 1 and next(iter(stripped.values())).endswith(REFUSAL), stripped
     assert len(heard) + len(odd) >= 150
     print(len(heard), "certificates refused by TLS,", len(odd), "by the hub")
+    score(refused=len(heard) + len(odd))
     assert hub.value(state) == before
     assert bench.talk(good).startswith(b"HTTP/1.1 200 ")
     assert honest.refresh().status == 200

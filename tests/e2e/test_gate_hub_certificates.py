@@ -14,6 +14,7 @@ from harness import LONG
 from harness.bad_certificates import Maker, Shown, wrong_chains, wrong_hub_names, wrong_parts
 from harness.der import SERVER, Draft, dns
 from harness.pki import Pair
+from harness.scorecard import score
 
 DATID = 16384
 
@@ -74,6 +75,7 @@ def test_hubs_with_bad_certificates_hear_nothing(
         tried += 1
     assert tried >= (80 if parts else 30), tried
     print(tried, "certificates of hubs refused by who would", ask)
+    score(refused=tried)
     # In the same way with a right one it works.
     assert present(scripted, good, tmp_path)
     assert refusal(ask, ship, scripted, ca.token()) is None

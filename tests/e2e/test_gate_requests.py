@@ -8,6 +8,7 @@ from harness import Hub, World
 from harness.proxies import Proxy, find
 from harness.raw_http import Connection
 from harness.raw_requests import BEHIND, corpus
+from harness.scorecard import score
 
 
 def test_raw_requests(module_hub: Hub) -> None:
@@ -56,5 +57,6 @@ def test_a_proxy_and_the_hub_read_the_same(module_hub: Hub, module_world: World,
         proxy.close()
     assert not wrong
     print(len(corpus()), "raw requests through", kind + ",", sent, "sent on by it, probes included: no difference")
+    score(refused=sent)
     # The probes, and a good part of the corpus.
     assert sent > len(corpus()) * 1.3

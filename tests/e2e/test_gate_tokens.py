@@ -12,6 +12,7 @@ from harness.bad_tokens import Forger, all_of, derived, digest, part, text_of
 from harness.curl_collector import CurlCollector
 from harness.pki import fingerprint
 from harness.raw_http import RawAnswer, Talker, push
+from harness.scorecard import score
 
 REFUSAL = b'{"code":401,"message":"certificate or token not accepted"}'
 
@@ -91,6 +92,7 @@ def test_bad_tokens_get_one_answer(mine: CurlCollector, other: CurlCollector, ta
     assert len(answers) == 1, {answer.fields: whats[:5] for answer, whats in answers.items()}
     assert count >= 1400, count
     print(count, "tokens refused")
+    score(refused=count)
     assert stored(mine) == before
     assert talker.ask(push(mine, body)).status == 200
 

@@ -11,7 +11,7 @@ import uuid
 
 import pytest
 
-from harness import World, ledger, processes, wait_until
+from harness import World, ledger, processes, scorecard, wait_until
 from harness.server import Server
 from harness.waiting import Deadline
 
@@ -139,6 +139,15 @@ def test_what_is_left_running_is_noticed_and_ended(world: World) -> None:
     assert complaint == f"{server.name}: left running: {sleeper.pid} sleep 600"
     wait_until(lambda: not processes.alive(sleeper), 5, "the stray process is ended")
     session.close()
+
+
+def test_the_scorecard_adds_up() -> None:
+    printed = 'scorecard: {"held": 2, "kills": 3, "kills_kinds": 2}\n...scorecard: {"held": 5, "disk": 1, "disk_kinds": 1}'
+    total = scorecard.sums(scorecard.scores(printed))
+    assert total == {"held": 7, "kills": 3, "kills_kinds": 2, "disk": 1, "disk_kinds": 1}
+    assert scorecard.clean(total) and not scorecard.clean(total | {"lost": 1}) and not scorecard.clean(total | {"secrets": 1})
+    line = scorecard.text(total, 1.5)
+    assert "held 7 pushes" in line and "for 1.50 hours" in line and "4 faults of 3 kinds (kills 3, disk 1)" in line
 
 
 def test_wait_until_says_what_it_waited_for() -> None:

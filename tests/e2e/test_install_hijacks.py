@@ -12,6 +12,7 @@ import psycopg
 import pytest
 
 from harness import Server, World
+from harness.scorecard import score
 
 HARM = """
 create schema theirs authorization plain;
@@ -150,6 +151,7 @@ def test_what_lies_ready_is_refused_or_left_alone(world: World) -> None:
         session.execute("set search_path = theirs, public")
         refused["where it is made"] = refusal(session, "create function theirs.now() returns timestamptz language sql as 'select null::timestamptz'")
     said = {what: why for what, why in refused.items() if why}
+    score(refused=len(refused))
     print(len(refused), "hijacks:", len(said), "refused,", len(refused) - len(said), "left alone")
     assert sorted(path.name for path in folder.iterdir()) == []
     assert len(refused) >= 60

@@ -15,6 +15,7 @@ import pytest
 from collecting import DDL_LIMIT, SETTINGS, collected, figure, repeat, ship, status, wait_cycles, whole
 from driver.authority import Authority
 from harness import Hub, Server, World, wait_until
+from harness.scorecard import score
 from harness.stuck import HalfHandshake, SilentHub, SilentNames, SmallVolume
 
 LONG = os.environ.get("PGANALYTICS_LONG") == "1"
@@ -226,6 +227,7 @@ def test_ddl_beside_a_hung_hub(world: World) -> None:
     added = {kind: max(times) - max(usual[kind]) for kind, times in took.items()}
     print(f"ddl: {done} rounds beside a hung hub, {visits} visits meanwhile; 0 failures; longest above a server without us: "
           + ", ".join(f"{kind} {seconds:.2f} s" for kind, seconds in sorted(added.items())))  # fmt: skip
+    score(ddl=done, ddl_kinds=len(took))
     assert done >= (ROUNDS if LONG else 20) and visits > 20
     assert met & {"one", "other", "copy"}, "those that come and go were visited"
     assert max(added.values()) < DDL_LIMIT, added

@@ -14,6 +14,7 @@ import psycopg
 import pytest
 
 from harness import Server, World, wait_until
+from harness.scorecard import score
 from test_collector_values import preview, rows_of
 
 ROWS = 7
@@ -268,6 +269,7 @@ def test_nothing_of_theirs_runs_and_no_reading_is_bent(world: World, silent_port
     for name in ONLY_SUPERUSERS:  # worse than real
         server.execute(f"alter database {own[name]} set {name} = '{SETTINGS[name]}'")
     fired = fire(server, "owned", OWNERS, folder) + fire(server, "lent", USERS, folder)
+    score(refused=len(OWNERS) + len(USERS))
     print(len(OWNERS), "attacks of an owner,", len(USERS), "of a user,", len(SETTINGS), "settings;", fired, "shown to work on a superuser's session")
     assert len(OWNERS) + len(USERS) + len(SETTINGS) >= 100 and fired >= 60
     before = server.log_size()

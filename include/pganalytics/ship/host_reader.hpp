@@ -13,7 +13,7 @@
 
 #include "pganalytics/core/result.hpp"
 #include "pganalytics/core/row_format.hpp"
-#include "pganalytics/host/files.hpp"
+#include "pganalytics/host/side_thread.hpp"
 #include "pganalytics/ship/rowset_shapes.hpp"
 
 namespace pganalytics::ship {
@@ -35,22 +35,17 @@ HostRowset read_host_rowset(const RowsetShape& shape, const ReadHostRowset& read
 
 class HostReader {
   public:
-    HostReader();
-
     // Becomes readable when a reading has ended.
-    int descriptor() const;
+    int descriptor() const { return thread_.descriptor(); }
     // False: the reading before still runs, or no thread can be had.
     bool start(std::vector<RowsetShape> shapes, ReadHostRowset read);
-    bool running() const { return job_ != nullptr; }
+    bool running() const { return rowsets_ != nullptr; }
     // The reading's rowsets, once it has ended.
     std::optional<std::vector<HostRowset>> take();
 
   private:
-    struct Job;
-    static void run(Job& job);
-
-    std::shared_ptr<host::Descriptor> ended_;  // eventfd
-    std::shared_ptr<Job> job_;
+    host::SideThread thread_;
+    std::shared_ptr<std::vector<HostRowset>> rowsets_;  // the thread's while it runs
 };
 
 }  // namespace pganalytics::ship

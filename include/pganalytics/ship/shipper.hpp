@@ -1,5 +1,6 @@
-// `pganalytics ship`: the event loop between the collector worker's frames and the hub. One thread;
-// nothing in it blocks but the wait for events.
+// `pganalytics ship`: the event loop between the collector worker's frames and the hub. Nothing in
+// it blocks but the wait for events, and for the spool's disk a moment; what may hang is a job of a
+// thread beside it (host/side_thread.hpp).
 //
 // A cycle: CycleBegin -> host's rowsets begin to be read beside it -> rowsets -> CycleEnd -> the
 // host's rowsets, or their absence after a while -> snapshots -> queue -> delivery. While an

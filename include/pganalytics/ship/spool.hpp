@@ -133,6 +133,7 @@ class Spool {
     // spool_open.cpp
     Status read_directory(std::vector<File>& segments);
     std::optional<SegmentStart> read_header(const std::string& name);
+    bool is_later_version(const std::string& name);
     uint64_t read_starts(std::vector<File> files);
     void order_segments(std::vector<Segment> found);
     bool scan(Segment& segment);

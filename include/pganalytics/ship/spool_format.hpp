@@ -11,7 +11,8 @@
 // is a loss that can be counted.
 //
 // The version is in each segment and in each file's name. A version reads those before it, and
-// leaves alone those after it.
+// leaves alone those after it, which begin as a segment does, with a checksum of the same bytes: a
+// damaged one is not taken for another version's.
 #pragma once
 
 #include <array>
@@ -66,7 +67,8 @@ struct SegmentStart {
     SegmentHeader header;
     uint64_t bytes = 0;  // where the first record begins
 };
-// `bytes`: the first of the file, kSegmentPreambleBytes + kMostHeaderBytes at most.
+// Both: `bytes` are the first of the file, kSegmentPreambleBytes + kMostHeaderBytes at most.
+std::optional<uint32_t> segment_version(std::string_view bytes);
 std::optional<SegmentStart> decode_segment_header(std::string_view bytes);
 
 enum class RecordType : uint8_t {

@@ -10,6 +10,7 @@ namespace pganalytics::ship {
 namespace {
 
 constexpr int64_t kSecond = 1'000'000;
+constexpr int64_t kForever = 600 * kSecond;
 
 std::vector<uint64_t> sequences(const std::vector<Snapshot>& snapshots) {
     std::vector<uint64_t> found;
@@ -33,7 +34,7 @@ class MemoryOnly : public ::testing::Test {
         made.bytes_json = 50;
         return made;
     }
-    SpoolQueue queue{{}, [] { return 1U; }};
+    SpoolQueue queue{{}, [] { return 1U; }, kForever};
 };
 
 TEST_F(MemoryOnly, OldestFirst) {
@@ -98,8 +99,8 @@ class WithSpool : public ::testing::Test {
         std::unique_ptr<SimulatedFiles> after =
             files == nullptr ? std::make_unique<SimulatedFiles>() : files->after_power_cut(random);
         files = after.get();
-        queue = std::make_unique<SpoolQueue>(Uuid{},
-                                             [this] { return static_cast<uint32_t>(random()); });
+        queue = std::make_unique<SpoolQueue>(
+            Uuid{}, [this] { return static_cast<uint32_t>(random()); }, kForever);
         queue->set_limits(1 << 20, 8192);
         queue->set_collector(collector());
         queue->use_files(std::move(after), now);

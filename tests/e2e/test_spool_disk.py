@@ -1,0 +1,199 @@
+"""A spool on a volume that hangs, and in a program without descriptors: the program goes on answering, what it
+collects meanwhile is kept in memory, the server ends as quickly as ever, and nothing is lost or doubled after it.
+
+The volume is a real ext4 that fsfreeze(8) holds. Its watchdog thaws it when this process ends, however it ends.
+"""
+
+import pathlib
+import resource
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from collecting import ship as ship_pid
+from driver.fixtures import program, scripted  # noqa: F401
+from driver.scripted_hub import ScriptedHub
+from driver.worker import Ship
+from harness import LONG, Hub, Server, World, wait_until
+from harness.scorecard import score
+from test_spool import busy, cycle, number
+
+FROZEN = 60.0 if LONG else 8.0
+SAID = "the volume of the spool does not answer"
+
+
+class Volume:
+    """An ext4 of 64 MB in a file."""
+
+    def __init__(self, folder: pathlib.Path) -> None:
+        self.place = folder / "volume"
+        self.place.mkdir()
+        self.image = folder / "image"
+        self.watchdog: subprocess.Popen[bytes] | None = None
+        with self.image.open("wb") as file:
+            file.truncate(64 << 20)
+        for command in (["mkfs.ext4", "-q", self.image], ["mount", "-o", "loop", self.image, self.place]):
+            try:
+                done = subprocess.run([str(one) for one in command], capture_output=True, text=True, check=False)
+            except FileNotFoundError:
+                pytest.skip(f"{command[0]} is not installed (apt-get install e2fsprogs mount)")
+            if done.returncode != 0:
+                pytest.skip(f"cannot mount an ext4 here: {done.stderr.strip()}")
+        self.place.chmod(0o755)
+
+    def freeze(self) -> None:
+        # Its end of file is our end.
+        self.watchdog = subprocess.Popen(
+            ["bash", "-c", 'read -r -t 110; fsfreeze --unfreeze "$1"', "thaw", self.place],
+            stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True,
+        )  # fmt: skip
+        done = subprocess.run(["fsfreeze", "--freeze", self.place], capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            pytest.skip(f"cannot freeze a volume here: {done.stderr.strip()}")
+
+    def thaw(self) -> None:
+        if self.watchdog is None:
+            return
+        assert self.watchdog.stdin is not None
+        self.watchdog.stdin.close()
+        self.watchdog.wait(30)
+        self.watchdog = None
+
+    def close(self) -> None:
+        self.thaw()
+        subprocess.run(["umount", self.place], check=True)
+
+
+@pytest.fixture
+def volume() -> Iterator[Volume]:
+    """Where the servers' user gets, too."""
+    with tempfile.TemporaryDirectory(prefix="pganalytics-") as folder:
+        pathlib.Path(folder).chmod(0o755)
+        one = Volume(pathlib.Path(folder))
+        try:
+            yield one
+        finally:
+            one.close()
+
+
+def test_a_frozen_volume_holds_nobody(volume: Volume, program: pathlib.Path, scripted: ScriptedHub) -> None:
+    one = Ship(program, volume.place / "state")
+    try:
+        one.register(scripted.console_url, scripted.authority.token())
+        scripted.script = busy
+        for _ in range(3):
+            cycle(one)
+        one.pump(lambda: number(one, "spool", "snapshots") == 3)
+        volume.freeze()
+        end, made, longest = time.monotonic() + FROZEN, 3, 0.0
+        while time.monotonic() < end or made < 8:
+            began = time.monotonic()
+            if made < 20:
+                cycle(one)
+                made += 1
+            one.heartbeat(made)
+            heard = len(one.heartbeats)
+            one.pump(lambda: len(one.heartbeats) > heard)
+            status = one.status()
+            longest = max(longest, time.monotonic() - began)
+        assert status["spool"]["state"] == "failing" and status["queue"]["snapshots"] == str(made)
+        assert any(line["cause"] == "spool" and line["message"] == SAID for line in one.logs)
+        print(f"frozen for {FROZEN:.0f} s: {made} cycles, longest wait {longest * 1000:.0f} ms")
+        assert longest < 1
+        # The hub is back before the volume is: what is in memory goes.
+        scripted.script = None
+        before = len(scripted.pushes())
+        one.pump(lambda: number(one, "queue", "snapshots") <= 3, seconds=60)
+        volume.thaw()
+        one.pump(lambda: number(one, "queue", "snapshots") == 0, seconds=60)
+        one.pump(lambda: one.status()["spool"]["state"] == "empty", seconds=30)
+        stored = [push.json()["sequence"] for push in scripted.pushes()[before:]]
+        assert set(stored) == set(range(1, made + 1)) and len(scripted.stored) == made
+        status = one.status()
+        assert status["dropped"]["snapshots"] == status["damaged"]["snapshots"] == "0"
+        score(disk=1, disk_kinds=1, held=made, servers=1, lost=made - len(scripted.stored))
+    finally:
+        volume.thaw()
+        one.close()
+
+
+def test_a_server_ends_beside_a_frozen_volume(volume: Volume, world: World, hub: Hub) -> None:
+    def owned(server: Server) -> str:
+        state = volume.place / "state"
+        state.mkdir(mode=0o700)
+        server.installation.own(state)
+        return str(state)
+
+    server = world.server("watched", {"pganalytics.collect_interval": "1s"}, start=False)
+    server.set({"pganalytics.state_directory": owned(server)})
+    server.start()
+    server.execute("create extension pganalytics")
+    collector = server.value("select pganalytics_register(%s, %s)", (hub.console_url, hub.create_token(server.name)))
+    stored = "select count(*) from pganalytics.ledger where collector_id = %s"
+
+    def told(component: str, name: str) -> str | None:
+        rows = server.rows("select value from pganalytics_status() where component = %s and name = %s", (component, name))
+        return rows[0]["value"] if rows else None
+
+    wait_until(lambda: hub.value(stored, (collector,)) > 2, 30, "cycles arrive")
+    hub.stop()
+    wait_until(lambda: int(told("spool", "snapshots") or 0) > 1, 30, "cycles are kept")
+    began = time.monotonic()
+    server.stop()
+    usual = time.monotonic() - began
+    server.start()
+    wait_until(lambda: told("spool", "state") == "in use", 30, "it goes on")
+    pid = ship_pid(server)
+    volume.freeze()
+    wait_until(lambda: told("spool", "state") == "failing", 30, "the status says so")
+    before = int(told("program", "sequence") or 0)
+    wait_until(lambda: int(told("program", "sequence") or 0) > before + 5, 30, "it goes on collecting")
+    assert ship_pid(server) == pid, "the worker never had to end it"
+    began = time.monotonic()
+    server.execute("create database beside_it")
+    server.execute("drop database beside_it")
+    ddl = time.monotonic() - began
+    began = time.monotonic()
+    server.stop()
+    stopped = time.monotonic() - began
+    print(f"stopped in {stopped:.2f} s, usually {usual:.2f} s; CREATE and DROP DATABASE in {ddl:.2f} s")
+    assert stopped < usual + 1
+    volume.thaw()
+    wait_until(lambda: not pathlib.Path(f"/proc/{pid}/exe").exists(), 30, "the program is gone")
+    server.start()
+    hub.start()
+    wait_until(lambda: told("queue", "snapshots") == "0", 60, "all is sent")
+    assert told("damaged", "snapshots") == told("dropped", "snapshots") == "0"
+    score(disk=1)
+
+
+def test_without_descriptors_it_waits_for_some(
+    tmp_path: pathlib.Path, program: pathlib.Path, scripted: ScriptedHub
+) -> None:
+    one = Ship(program, tmp_path / "state")
+    try:
+        one.register(scripted.console_url, scripted.authority.token())
+        scripted.script = busy
+        cycle(one)
+        scripted.wait_requests(1)
+        pid = one.process.pid
+        limits = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+        # What is open stays open; a file for the spool can't be.
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (3, limits[1]))
+        for _ in range(3):
+            cycle(one)
+        one.pump(lambda: one.status()["spool"]["state"] == "failing", seconds=30)
+        assert number(one, "queue", "snapshots") == 4
+        assert any(line["cause"] == "spool" and "Too many open files" in line["message"] for line in one.logs)
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, limits)
+        one.pump(lambda: number(one, "spool", "snapshots") >= 3, seconds=30)
+        before = len(scripted.pushes())
+        scripted.script = None
+        one.pump(lambda: number(one, "queue", "snapshots") == 0, seconds=60)
+        assert {push.json()["sequence"] for push in scripted.pushes()[before:]} == {1, 2, 3, 4}
+        score(disk=1, disk_kinds=1, held=4)
+    finally:
+        one.close()
