@@ -296,3 +296,18 @@ def test_own_queries_are_not_logged(world: World) -> None:
     assert "pganalytics_collect_now" in server.log()
     assert "pg_stat_get_" not in server.log()
     assert "pganalytics visitor" not in server.log()
+
+
+def test_types_are_named_in_full_whatever_is_in_the_search_path(server: Server) -> None:
+    server.execute("create database owned")
+    with server.connect("owned") as session:
+        session.execute("create schema app; create type app.mood as enum ('good'); create table app.tells (mood app.mood)")
+        session.execute("alter database owned set search_path = app, pg_catalog")
+
+    def told() -> bool:
+        try:
+            return '"app.mood"' in server.value("select pganalytics_preview('pg_schema')::text")
+        except psycopg.errors.ObjectNotInPrerequisiteState as error:
+            raise AssertionError(str(error)) from error
+
+    wait_until(told, 20, "the type with its schema")
