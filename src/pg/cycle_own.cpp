@@ -41,7 +41,8 @@ PlanRowset Cycle::plan_of(const OwnState& state) const {
 
 // What may change them or the right to: the functions for it, and whatever is written to the
 // catalogs of their database, such as a grant. Somebody who writes to the table itself waits for
-// the period; where nothing tells of catalogs, as on a standby, they are read in each cycle.
+// the period; where nothing tells of catalogs, as on a standby, they are read in each cycle. Until
+// somebody called one since the server's start, the first reading is as good as any.
 void Cycle::watch_own_definitions(int64_t now_us, const std::optional<ChangeMarks>& marks) {
     uint64_t calls = 0;
     {
@@ -49,7 +50,8 @@ void Cycle::watch_own_definitions(int64_t now_us, const std::optional<ChangeMark
         calls = shared_state()->collector.own_calls;
     }
     const auto mark = marks ? std::optional(change_mark(*marks, kWithDefinitions)) : std::nullopt;
-    if (!mark || mark != own_mark_ || calls != own_calls_) own_changed_us_ = now_us;
+    const bool same_mark = mark && (mark == own_mark_ || (!own_mark_ && calls == 0));
+    if (!same_mark || calls != own_calls_) own_changed_us_ = now_us;
     own_mark_ = mark;
     own_calls_ = calls;
 }
