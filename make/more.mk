@@ -59,7 +59,7 @@ torture: private $(spool_states) $(fuzz_programs)
 torture-spool: $(spool_states)
 	SPOOL_CRASH_STATES=1000000 SPOOL_DAMAGE_CASES=100000 $(spool_states) --gtest_brief=1
 
-## make mutants         seeded defects, each caught by a named test (tests/mutants/mutants.toml)
+## make mutants         seeded defects, each caught by a named test (tests/mutants/*.toml)
 mutants: all $(addprefix $(BUILD)/unit/,core_test host_test net_test serve_test ship_test)
 	@tests/mutants/run
 .PHONY: mutants

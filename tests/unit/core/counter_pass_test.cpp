@@ -117,13 +117,20 @@ class CounterPassTest : public testing::Test {
             for (const auto& [oid, object] : database.objects) {
                 pass_.expect(kind_of(object.rowset), datid, oid);
                 if (object.has_entry)
-                    pass_.meet(kind_of(object.rowset), datid, oid, object.counters.bytes());
+                    pass_.meet(kind_of(object.rowset), datid, oid, longer(object.counters));
             }
         }
         for (const auto& [oid, counters] : shared_)
             pass_.meet(StatisticsKind::kRelation, 0, oid, counters.bytes());
         pass_.expect(StatisticsKind::kRelation, 999, 1);
         pass_.meet(StatisticsKind::kRelation, 999, 1, Counters{}.bytes());
+    }
+
+    // As those of another major may be.
+    std::string_view longer(const Counters& counters) {
+        longer_.assign(counters.bytes());
+        longer_.resize(longer_.size() + more_bytes_);
+        return longer_;
     }
 
     // As the collector does it: what the pass stands in for is handed over, the rest is read.
@@ -242,6 +249,8 @@ class CounterPassTest : public testing::Test {
     int64_t now_ = 0;
     int walks_ = 0;  // of the last pass
     int most_walks_ = 3;
+    size_t more_bytes_ = 0;
+    std::string longer_;
     bool look_ups_work_ = true;
 };
 
@@ -513,7 +522,18 @@ TEST_F(CounterPassTest, WhatHasNoRoomIsMetAgainOrComesLater) {
     EXPECT_TRUE(pass_.stands_in(60));
 }
 
-// Whatever happens, what was received is the truth once nothing stands out.
+// And for 1 MiB of what changed.
+TEST_F(CounterPassTest, LongOnesThatHaveNoRoomAreMetAgain) {
+    for (uint32_t oid = 10000; oid < 10300; ++oid)
+        databases_[60].objects[oid] = {kTables, "x", {1, 1, 1}, true};
+    cycle();
+    cycle();
+    more_bytes_ = 4096;
+    EXPECT_EQ(cycle(), 300U);
+    EXPECT_EQ(walks_, 2);
+    EXPECT_EQ(databases_[60].received, truth(60));
+}
+
 // Which marks of database 50 differ after something happened; those of 60 do only where `both`.
 TEST_F(CounterPassTest, MarksTellWhatChanged) {
     make_two();
