@@ -20,6 +20,7 @@ SHELL := /bin/bash
 all: program library
 
 include make/common.mk
+include make/sanitized.mk
 include make/program.mk
 include make/tests.mk
 include make/lint.mk

@@ -47,6 +47,12 @@ given_cxxflags := $(if $(filter-out file default undefined,$(origin CXXFLAGS)),$
 core_cxxflags := -O2 -g -D_FORTIFY_SOURCE=2 -fno-strict-aliasing -fwrapv $(filter-out -W%,$(given_cxxflags)) -std=c++20 -fPIC \
     -fvisibility=hidden -fvisibility-inlines-hidden -fstack-protector-strong $(WARNINGS) $(CXX_QUIRKS) \
     $(PREFIX_MAP) $(EXTRA_CXXFLAGS)
+ifdef SANITIZED
+include make/sanitized.mk
+library_cxxflags += $(SANITIZER_FLAGS)
+core_cxxflags += $(SANITIZER_FLAGS)
+override LDFLAGS_SL += -fsanitize=address,undefined
+endif
 comma := ,
 # Exported is what src/pg/exports.map names; make lint holds it against the SQL script.
 library_ldflags := $(LDFLAGS) $(LDFLAGS_SL) -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack \

@@ -16,6 +16,12 @@ program_cxxflags := -std=c++20 $(OPTIMISE) $(WARNINGS) $(CXX_QUIRKS) -fvisibilit
 program_ldflags := -pie -pthread -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack -Wl,--as-needed
 program_libs := -lcurl -lssl -lcrypto -lz -lisal -lseccomp
 
+# See make/sanitized.mk.
+ifdef SANITIZED
+program_cxxflags += $(SANITIZER_FLAGS)
+program_ldflags += -fsanitize=address,undefined
+endif
+
 # Not every machine has control-flow protection.
 ifeq ($(filter x86_64 i686,$(shell uname -m)),)
 hardened_cxxflags := $(filter-out -fcf-protection,$(hardened_cxxflags))

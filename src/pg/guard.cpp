@@ -9,7 +9,7 @@ namespace pganalytics::pg {
 void copy_text(char* out, size_t size, std::string_view text) {
     // Most of it is UTF-8.
     const size_t count = utf8_cut(text, size - 1).size();
-    std::memcpy(out, text.data(), count);
+    text.copy(out, count);
     out[count] = '\0';
 }
 

@@ -66,8 +66,9 @@ bool read_schema(const RelationField&, const RelationRow& row, Datum* value) {
 }
 
 bool read_method(const RelationField&, const RelationRow& row, Datum* value) {
+    if (row.method == nullptr) return false;
     *value = NameGetDatum(row.method);
-    return row.method != nullptr;
+    return true;
 }
 
 bool read_parent(const RelationField&, const RelationRow& row, Datum* value) {

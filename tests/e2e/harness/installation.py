@@ -1,5 +1,6 @@
 """The server installation under test, and the unprivileged user its processes run as."""
 
+import functools
 import os
 import pathlib
 import pwd
@@ -7,6 +8,8 @@ import subprocess
 from typing import Any
 
 CHECKOUT = pathlib.Path(__file__).resolve().parents[3]
+# Program and library were built with sanitizers (make sanitized). Their figures of memory are not what they would be.
+SANITIZED = bool(os.environ.get("PGANALYTICS_SANITIZED"))
 
 
 class Installation:
@@ -58,4 +61,19 @@ class Installation:
         for name, value in os.environ.items():
             if name in ("TMPDIR", "LD_PRELOAD") or name.startswith(("ASAN_", "UBSAN_", "GCOV_")):
                 kept[name] = value
-        return kept
+        return kept | (sanitizer_environment() if SANITIZED else {})
+
+
+@functools.cache
+def sanitizer_environment() -> dict[str, str]:
+    """What a server needs that loads a sanitized library: their runtime, which wants the C++ one to be there, first.
+    Leaks are the unit tests' to find: a server ends without tidying up."""
+
+    def file(name: str) -> str:
+        command = ["gcc", f"-print-file-name={name}"]
+        return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+
+    return {
+        "LD_PRELOAD": f"{file('libasan.so')}:{file('libstdc++.so')}",
+        "ASAN_OPTIONS": "detect_leaks=0:abort_on_error=1:disable_coredump=1",
+    }
