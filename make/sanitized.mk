@@ -12,4 +12,27 @@ sanitized:
 	+@config=$$(tools/server-matrix $(SANITIZED_MAJOR)) && PGANALYTICS_SANITIZED=1 \
 	    $(MAKE) --no-print-directory BUILD=$(BUILD)/sanitized SANITIZED=1 PG_CONFIG="$${config#* }" e2e
 
-.PHONY: sanitized
+# What runs in threads: the one beside ship's loop (host/side_thread), and who uses it.
+threads_dir := $(BUILD)/threads
+threads_tests := $(wildcard tests/unit/host/side_thread_test.cpp tests/unit/ship/host_reader_test.cpp \
+    tests/unit/ship/spool_hang_test.cpp tests/unit/ship/spool_queue_test.cpp)
+threads_sources := $(wildcard src/ship/spool_*.cpp src/ship/snapshot_*.cpp src/core/*.cpp src/host/*.cpp) \
+    src/ship/host_reader.cpp src/ship/loss_book.cpp src/ship/rowset_shapes.cpp src/ship/json_object.cpp \
+    src/net/gzip.cpp src/net/deflate.cpp src/net/inflate.cpp src/net/sha256.cpp src/net/openssl_handles.cpp
+threads_objects := $(patsubst %.cpp,$(threads_dir)/%.o,$(threads_tests) $(threads_sources))
+threads_flags := -std=c++20 -O1 -g -fsanitize=thread -Iinclude -Itests/unit -pthread
+
+## make threads         tests of what runs in threads, with the thread sanitizer
+threads: $(threads_dir)/test
+	@setarch -R $< --gtest_brief=1
+
+$(threads_objects): $(threads_dir)/%.o: %.cpp
+	@mkdir -p $(@D)
+	$(call step,c++ $@)$(CCACHE) $(CXX) $(threads_flags) -MMD -MP -c -o $@ $<
+
+$(threads_dir)/test: $(threads_objects)
+	$(call step,link $@)$(CXX) -fsanitize=thread -pthread -o $@ $^ -lgtest -lgtest_main $(program_libs)
+
+-include $(threads_objects:.o=.d)
+
+.PHONY: sanitized threads

@@ -43,7 +43,7 @@ namespace pganalytics::ship {
 
 class SpoolQueue final : public SnapshotQueue {
   public:
-    // `patience`: how long the loop waits for the disk, microseconds.
+    // `random` is called by jobs. `patience`: how long the loop waits for the disk, microseconds.
     explicit SpoolQueue(Uuid incarnation, std::function<uint32_t()> random,
                         int64_t patience = 100'000);
 

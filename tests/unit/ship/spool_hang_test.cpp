@@ -29,7 +29,7 @@ class SpoolHang : public ::testing::Test {
     void start(std::unique_ptr<SimulatedFiles> made) {
         files = made.get();
         queue = std::make_unique<SpoolQueue>(
-            Uuid{}, [this] { return static_cast<uint32_t>(random()); }, 2000);
+            Uuid{}, [this] { return static_cast<uint32_t>(jobs_random()); }, 2000);
         queue->set_limits(kMemory, 1 << 20);
         Uuid collector{};
         collector.fill(0x22);
@@ -73,6 +73,7 @@ class SpoolHang : public ::testing::Test {
     uint64_t declared() const { return queue->losses().dropped().snapshots; }
 
     Random random{5};
+    Random jobs_random{6};
     std::shared_ptr<HangingFiles::Gate> gate = std::make_shared<HangingFiles::Gate>();
     SimulatedFiles* files = nullptr;
     Moment now{1000 * kSecond, kSpoolNow};
