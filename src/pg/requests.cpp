@@ -21,17 +21,16 @@ struct TakenSlot {
     dsm_handle segment;
 };
 
-// Copies out the slots that nobody has seen and marks them.
-size_t take_slots(TakenSlot (&taken)[kRequestSlots]) {
+// Copies out a slot that nobody has seen and marks it.
+std::optional<TakenSlot> take_slot() {
     RequestsShared& shared = shared_state()->requests;
-    size_t count = 0;
     const SpinLock lock(shared.mutex);
     for (RequestSlot& slot : shared.slots) {
         if (slot.state != SlotState::kAsked) continue;
         slot.state = SlotState::kTaken;
-        taken[count++] = {slot.number, slot.segment};
+        return TakenSlot{slot.number, slot.segment};
     }
-    return count;
+    return std::nullopt;
 }
 
 // Tells the session of this request, if it still waits, that there will be no answer.
@@ -49,6 +48,22 @@ void refuse_slot(uint64_t number) {
     // A session that is gone meanwhile: one more wake-up for whoever has its place.
     if (asker != nullptr) SetLatch(asker);
 }
+
+// Nobody waits for a request that could not be taken, memory that runs out meanwhile included.
+class RefusedUnlessKept {
+  public:
+    explicit RefusedUnlessKept(uint64_t number) : number_(number) {}
+    ~RefusedUnlessKept() {
+        if (!kept_) refuse_slot(number_);
+    }
+    RefusedUnlessKept(const RefusedUnlessKept&) = delete;
+    RefusedUnlessKept& operator=(const RefusedUnlessKept&) = delete;
+    void keep() { kept_ = true; }
+
+  private:
+    uint64_t number_;
+    bool kept_ = false;
+};
 
 // Numbers of the slots whose sessions still wait.
 size_t live_slots(uint64_t (&live)[kRequestSlots]) {
@@ -93,19 +108,14 @@ std::optional<Request> Requests::attach(uint64_t number, dsm_handle handle, Wait
 }
 
 std::vector<Request> Requests::take_new() {
-    TakenSlot taken[kRequestSlots];
-    const size_t count = take_slots(taken);
     std::vector<Request> requests;
-    for (size_t i = 0; i < count; ++i) {
-        Waiting waiting;
-        auto request = attach(taken[i].number, taken[i].segment, waiting);
-        if (!request) {
-            detach(waiting);
-            refuse_slot(taken[i].number);
-            continue;
-        }
-        waiting_[taken[i].number] = std::move(waiting);
+    while (const auto taken = take_slot()) {
+        RefusedUnlessKept refused(taken->number);
+        // What is attached has its owner from the begin; of one that is refused pump() lets go.
+        auto request = attach(taken->number, taken->segment, waiting_[taken->number]);
+        if (!request) continue;
         requests.push_back(*std::move(request));
+        refused.keep();
     }
     return requests;
 }

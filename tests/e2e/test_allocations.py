@@ -11,6 +11,8 @@ from allocation_points import SITUATIONS, Points
 from harness import World, wait_until
 
 SECONDS = 30
+# While the collector takes a request of a session.
+OF_A_REQUEST = range(1, 11)
 
 
 @pytest.mark.time_limit(150)
@@ -28,4 +30,15 @@ def test_a_sample_of_allocations_fails(world: World, rng: random.Random) -> None
     print(f"allocations: {points.failed} of {points.tried} tried failed")
     assert points.failed >= points.tried / 2, "most points are reached"
     wait_until(lambda: points.left() == before, 30, "the collector holds no more than before")
+    points.close()
+
+
+@pytest.mark.time_limit(150)
+def test_a_request_that_cannot_be_taken_is_answered_and_leaves_nothing(world: World) -> None:
+    points = Points(world)
+    before = points.left()
+    (cycle,) = (one for one in SITUATIONS if one.name == "cycle, collector")
+    for at in OF_A_REQUEST:
+        assert points.fail(cycle, at), "the allocation is reached"
+        wait_until(lambda: points.left() == before, 30, f"after allocation {at} the collector holds no more than before")
     points.close()
