@@ -1,18 +1,28 @@
-"""What somebody who may create in a database can have ready there before a superuser says CREATE EXTENSION: each of more than
-forty is made for real, then the extension is created. Either that is refused, or nothing of theirs is in it, used by it
-or run by it, neither then nor when the extension's own views and functions are.
+"""What somebody who may create in a database can have ready there before a superuser says CREATE EXTENSION, or ALTER EXTENSION
+UPDATE: each of more than ninety is made for real, then the extension is created or updated. Either that is refused, or nothing of
+theirs is in it, used by it or run by it, neither then nor when the extension's own views and functions are.
 
 The mark of their code is a file that it has a program write: only a superuser's session can do that.
 """
 
+import copy
+import os
 import pathlib
+import shutil
 from typing import Any
 
 import psycopg
 import pytest
 
 from harness import Server, World
+from harness.installation import CHECKOUT, Installation
 from harness.scorecard import score
+
+CREATE = "create extension pganalytics"
+UPDATE = "alter extension pganalytics update"
+# A version that has nothing, so that an update from it makes everything there is. Until there are released ones,
+# the only one to update from.
+NOTHING = "0"
 
 HARM = """
 create schema theirs authorization plain;
@@ -107,12 +117,12 @@ select (select pg_catalog.count(*) from members m join owners o using (classid, 
 """
 
 
-def refusal(session: psycopg.Connection[Any], hijack: str) -> str:
-    """Empty where the extension was created and all is right with it; nothing stays."""
+def refusal(session: psycopg.Connection[Any], hijack: str, statement: str) -> str:
+    """Empty where the extension was created or updated and all is right with it; nothing stays."""
     with session.transaction(force_rollback=True):
         session.execute(b"set local role plain; " + hijack.encode() + b"; reset role")
         try:
-            session.execute("create extension pganalytics")
+            session.execute(statement.encode())
         except psycopg.Error as error:
             return str(error.diag.message_primary)
         # As whoever reads them does, with what he has set.
@@ -131,10 +141,9 @@ def refusal(session: psycopg.Connection[Any], hijack: str) -> str:
     return ""
 
 
-@pytest.mark.time_limit(150)
-def test_what_lies_ready_is_refused_or_left_alone(world: World) -> None:
-    server = world.server("collector")
-    folder = pathlib.Path(world.path("marks"))
+def hijacks(server: Server) -> dict[str, str]:
+    """Made ready in the database "lent"; what is left of them is in the folder that harm() writes to."""
+    folder = marks(server)
     folder.mkdir(exist_ok=True)
     server.installation.own(folder)
     server.execute("create role plain login")
@@ -142,19 +151,83 @@ def test_what_lies_ready_is_refused_or_left_alone(world: World) -> None:
     server.execute("grant create on database lent to plain; grant create on schema public to plain;" + HARM.format(folder=folder), dbname="lent")
     same = same_functions(server, "lent")
     more = others(sorted({name.split(" ")[1] for name in same}))
-    with server.connect("lent") as session:
-        # It works.
-        session.execute("select theirs.harm('shown')")
-        (folder / "shown").unlink()
-        refused = {what: refusal(session, sql) for what, sql in {**same, **more}.items()}
-        # The schema where everything goes, and what is found first.
-        session.execute("set search_path = theirs, public")
-        refused["where it is made"] = refusal(session, "create function theirs.now() returns timestamptz language sql as 'select null::timestamptz'")
+    # It works.
+    server.execute("select theirs.harm('shown')", dbname="lent")
+    (folder / "shown").unlink()
+    return {**same, **more}
+
+
+def marks(server: Server) -> pathlib.Path:
+    return server.folder / "marks"
+
+
+def judge(server: Server, refused: dict[str, str]) -> None:
     said = {what: why for what, why in refused.items() if why}
     score(refused=len(refused))
     print(len(refused), "hijacks:", len(said), "refused,", len(refused) - len(said), "left alone")
-    assert sorted(path.name for path in folder.iterdir()) == []
-    assert len(refused) >= 60
-    assert set(said) >= set(same) | {what for what in refused if what.startswith("schema ")}
+    assert sorted(path.name for path in marks(server).iterdir()) == []
+    assert len(refused) >= 90
+    assert set(said) >= {what for what in refused if what.startswith("schema ") or what.endswith(" of the same arguments")}
     assert all("already exists" in why or "is not a member of extension" in why for why in said.values()), said
+
+
+def refusals(session: psycopg.Connection[Any], all_of_them: dict[str, str], statement: str) -> dict[str, str]:
+    refused = {what: refusal(session, sql, statement) for what, sql in all_of_them.items()}
+    # The schema where everything goes, and what is found first.
+    session.execute("set search_path = theirs, public")
+    now = "create function theirs.now() returns timestamptz language sql as 'select null::timestamptz'"
+    refused["where it is made"] = refusal(session, now, statement)
+    return refused
+
+
+@pytest.mark.time_limit(150)
+def test_what_lies_ready_is_refused_or_left_alone(world: World) -> None:
+    server = world.server("collector")
+    ready = hijacks(server)
+    with server.connect("lent") as session:
+        judge(server, refusals(session, ready, CREATE))
     assert server.query("select extname from pg_extension where extname = 'pganalytics'", dbname="lent") == []
+
+
+def with_versions(world: World) -> Installation:
+    """The installation once more, as links, with the scripts of every version and of NOTHING, from which all that the script
+    for CREATE EXTENSION does is an update."""
+    probe = world.server("probe", {"shared_preload_libraries": ""})
+    rows = probe.query("select name, setting from pg_config where name in ('BINDIR', 'PKGLIBDIR', 'SHAREDIR')")
+    folders = {str(name): pathlib.Path(str(setting)) for name, setting in rows}
+    version = str(probe.value("select default_version from pg_available_extensions where name = 'pganalytics'"))
+    probe.stop()
+    root = pathlib.Path(os.path.commonpath(folders.values()))
+    for folder in {*folders.values(), folders["PKGLIBDIR"].parent / "lib"}:
+        if folder.exists() and not (there := world.path("installation") / folder.relative_to(root)).exists():
+            shutil.copytree(folder, there, copy_function=link, symlinks=True)
+    scripts = world.path("installation") / folders["SHAREDIR"].relative_to(root) / "extension"
+    whole = (CHECKOUT / f"sql/pganalytics--{version}.sql").read_bytes()
+    (scripts / f"pganalytics--{NOTHING}.sql").write_text("-- nothing\n")
+    (scripts / f"pganalytics--{NOTHING}--{version}.sql").write_bytes(whole)
+    made = copy.copy(world.installation)
+    made.bindir = world.path("installation") / folders["BINDIR"].relative_to(root)
+    return made
+
+
+def link(source: str, to: str) -> None:
+    try:
+        os.link(source, to)
+    except OSError:  # another volume
+        shutil.copy2(source, to)
+
+
+@pytest.mark.time_limit(150)
+def test_updates_refuse_it_or_leave_it_alone(world: World) -> None:
+    world.installation = with_versions(world)
+    server = world.server("collector")
+    ready = hijacks(server)
+    paths = "select source from pg_extension_update_paths('pganalytics') where path is not null and target = (select"
+    paths += " default_version from pg_available_extensions where name = 'pganalytics')"
+    sources = [str(source) for (source,) in server.query(paths)]
+    assert NOTHING in sources
+    with server.connect("lent") as session:
+        for source in sources:
+            session.execute(f"create extension pganalytics version '{source}'".encode())
+            judge(server, refusals(session, ready, UPDATE))
+            session.execute("reset search_path; drop extension pganalytics")
