@@ -25,6 +25,7 @@ include make/program.mk
 include make/tests.mk
 include make/lint.mk
 include make/coverage.mk
+include make/fuzz.mk
 include make/more.mk
 
 library_make = $(MAKE) --no-print-directory -f make/library.mk
