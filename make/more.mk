@@ -27,7 +27,7 @@ torture-spool: $(spool_states)
 	SPOOL_CRASH_STATES=1000000 SPOOL_DAMAGE_CASES=100000 $(spool_states) --gtest_brief=1
 
 ## make mutants         seeded defects, each caught by a named test (tests/mutants/*.toml)
-mutants: all $(addprefix $(BUILD)/unit/,core_test host_test net_test serve_test ship_test)
+mutants: all $(addprefix $(BUILD)/unit/,core_test host_test memory_test net_test serve_test ship_test)
 	@tests/mutants/run
 .PHONY: mutants
 

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cstring>
+
 #include "pganalytics/serve/limits.hpp"
 
 namespace pganalytics::serve {
@@ -56,6 +58,23 @@ TEST(Collectors, CertificatesAreBounded) {
     many.emplace_back(99, 1);
     EXPECT_FALSE(collectors.apply(state_of(7, many)));
     EXPECT_TRUE(collectors.find(Sha256{1}));
+}
+
+TEST(Collectors, CollectorsAreBounded) {
+    Collectors collectors;
+    CollectorState state;
+    const auto number = [&state](size_t i) {
+        std::memcpy(state.collector_id.data(), &i, sizeof i);
+        return state;
+    };
+    for (size_t i = 0; i < kMostCollectors; ++i) ASSERT_TRUE(collectors.apply(number(i)));
+    EXPECT_FALSE(collectors.apply(number(kMostCollectors)));
+    EXPECT_EQ(collectors.size(), kMostCollectors);
+    // Who is there is changed all the same, and who goes makes room.
+    EXPECT_TRUE(collectors.apply(number(7)));
+    collectors.remove(number(7).collector_id);
+    EXPECT_TRUE(collectors.apply(number(kMostCollectors)));
+    EXPECT_FALSE(collectors.apply(number(7)));
 }
 
 TEST(Collectors, FirstUseOfANewerCertificate) {
