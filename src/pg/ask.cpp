@@ -5,6 +5,7 @@
 #include "pganalytics/pg/guard.hpp"
 #include "pganalytics/pg/request_channel.hpp"
 #include "pganalytics/pg/shared_state.hpp"
+#include "pganalytics/pg/worker.hpp"
 
 namespace pganalytics::pg {
 
@@ -188,8 +189,7 @@ bool wait_for_answer(const Question& question, const Held& held, shm_mq_handle* 
     // (not by its initialiser, which an ERROR would leave half done for ever)
     static uint32 answer_wait_event = 0;
     if (answer_wait_event == 0) answer_wait_event = wait_event("PganalyticsAnswer");
-    const TimestampTz deadline =
-        TimestampTzPlusMilliseconds(GetCurrentTimestamp(), question.timeout_ms);
+    const int64_t deadline = monotonic_us() + int64_t{question.timeout_ms} * 1000;
     while (true) {
         const Step step = receive_message(queue, answer, error);
         if (step == Step::kAgain) continue;
@@ -206,14 +206,14 @@ bool wait_for_answer(const Question& question, const Held& held, shm_mq_handle* 
                       "It lacks memory or file descriptors; the server's log has the reason.");
             return false;
         }
-        const long left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), deadline);
-        if (left <= 0) {
+        const int64_t left_us = deadline - monotonic_us();
+        if (left_us <= 0) {
             set_error(error, ERRCODE_QUERY_CANCELED, "no answer within the time limit", "",
                       "select * from pganalytics_status() shows what the collector is doing.");
             return false;
         }
         WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-                  std::min<long>(left, kLookMs), answer_wait_event);
+                  std::min<long>(left_us / 1000 + 1, kLookMs), answer_wait_event);
         ResetLatch(MyLatch);
         CHECK_FOR_INTERRUPTS();
     }

@@ -5,6 +5,7 @@
 #include "pganalytics/pg/hub_tokens.hpp"
 #include "pganalytics/pg/settings.hpp"
 #include "pganalytics/pg/shared_state.hpp"
+#include "pganalytics/pg/worker.hpp"
 
 extern "C" {
 #include "utils/fmgrprotos.h"
@@ -62,11 +63,11 @@ void require_hub_server() {
 }
 
 HubNow wait_for_hub() {
-    const TimestampTz until = GetCurrentTimestamp() + kWaitUs;
+    const int64_t until = monotonic_us() + kWaitUs;
     while (true) {
         const HubNow now = look_at_hub();
         if (now.ready) return now;
-        if (GetCurrentTimestamp() >= until) {
+        if (monotonic_us() >= until) {
             const char* problem = now.problem[0] != '\0' ? now.problem
                                   : now.runs             ? "it is starting"
                                                          : "its worker does not run";

@@ -10,36 +10,43 @@ namespace pganalytics::pg {
 namespace {
 
 // Who has nothing whole is asked for it until it comes, and once more after a restore (-infinity),
-// whatever came with the push.
+// whatever came with the push. What is known from the future is from a time when this server's
+// clock was ahead: it is forgotten, else nothing newer would count until then.
 Statement touch_collector = {
     "UPDATE pganalytics.collectors c SET"
     "   hostname = pg_catalog.\"left\"($2, 255), version = pg_catalog.\"left\"($3, 64),"
     "   system_identifier = pg_catalog.\"left\"($4, 64), in_recovery = coalesce($5, in_recovery),"
-    "   last_incarnation = CASE WHEN $9 < last_time THEN last_incarnation"
+    "   last_incarnation = CASE WHEN $9 < before.time THEN last_incarnation"
     "       ELSE coalesce($6, last_incarnation) END, config_version = $7,"
-    "   cycle_seconds = CASE WHEN last_cycle IS DISTINCT FROM $8 AND $9 > last_time"
-    "           AND $9 < last_time + INTERVAL '2 hours'"
-    "       THEN pg_catalog.date_part('epoch', $9 - last_time) ELSE cycle_seconds END,"
-    "   last_cycle = CASE WHEN $9 < last_time THEN last_cycle ELSE $8 END,"
-    "   last_time = greatest(last_time, $9), last_push_at = greatest(last_push_at, $10),"
+    "   cycle_seconds = CASE WHEN last_cycle IS DISTINCT FROM $8 AND $9 > before.time"
+    "           AND $9 < before.time + INTERVAL '2 hours'"
+    "       THEN pg_catalog.date_part('epoch', $9 - before.time) ELSE cycle_seconds END,"
+    "   last_cycle = CASE WHEN $9 < before.time THEN last_cycle ELSE $8 END,"
+    "   last_time = greatest(before.time, $9), last_push_at = greatest(before.push_at, $10),"
     "   last_full_at = CASE WHEN $11 THEN $10"
     "     WHEN last_full_at = '-infinity' THEN NULL ELSE last_full_at END, over_quota_at = NULL"
     "  FROM (SELECT collector_id AS id, last_incarnation AS incarnation,"
-    "               last_full_at AS full_at"
+    "               last_full_at AS full_at,"
+    "               CASE WHEN last_time < $10 + INTERVAL '15 minutes' THEN last_time END AS "
+    "\"time\","
+    "               CASE WHEN last_push_at < $10 + INTERVAL '15 minutes' THEN last_push_at END"
+    "                 AS push_at"
     "          FROM pganalytics.collectors) AS before"
     " WHERE before.id = c.collector_id AND c.collector_id = $1 AND c.enabled"
     " RETURNING c.last_full_at IS NULL OR before.full_at IS NOT DISTINCT FROM '-infinity',"
     "           before.incarnation <> $6, before.incarnation"};
 
 // One after the other they are when nothing of the other run is from well after this one's
-// beginning. What counts of the other arrived as it was made and is not from the future, so that
-// no backlog and no clock set back looks like a second server; nor does what was let in until an
-// enrolment that ended an alarm was in use.
+// beginning. What counts of both arrived as it was made and is not from the future, so that no
+// backlog and no clock set back, or right after a start, looks like a second server; nor does what
+// came while this server's clock was ahead, or was let in until an enrolment that ended an alarm
+// was in use.
 Statement find_two_runs = {
     "SELECT FROM pganalytics.collectors c,"
     "  LATERAL (SELECT l.\"time\" FROM pganalytics.ledger l"
-    "            WHERE l.collector_id = $1 AND l.incarnation = $2 ORDER BY l.sequence LIMIT 1) "
-    "mine,"
+    "            WHERE l.collector_id = $1 AND l.incarnation = $2"
+    "              AND l.received_at < l.\"time\" + INTERVAL '2 minutes'"
+    "            ORDER BY l.sequence LIMIT 1) mine,"
     "  LATERAL (SELECT l.\"time\", l.received_at, l.future FROM pganalytics.ledger l"
     "            WHERE l.collector_id = $1 AND l.incarnation = $3"
     "            ORDER BY l.sequence DESC LIMIT 1) other"
@@ -49,7 +56,8 @@ Statement find_two_runs = {
     "           FROM pganalytics.certificates k"
     "          WHERE k.collector_id = $1 AND k.generation = c.generation) END"
     "   AND other.\"time\" > mine.\"time\" + INTERVAL '10 minutes'"
-    "   AND other.received_at < other.\"time\" + INTERVAL '2 minutes'"};
+    "   AND other.received_at < other.\"time\" + INTERVAL '2 minutes'"
+    "   AND other.received_at < pg_catalog.now() + INTERVAL '15 minutes'"};
 constexpr int64_t kLiveUs = 120 * int64_t{1000000};
 
 constexpr char kTwoRunsText[] =

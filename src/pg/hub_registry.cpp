@@ -29,7 +29,8 @@ Statement ask_all = {"UPDATE pganalytics.collectors SET last_full_at = '-infinit
 Statement read_hub = {
     "SELECT h.hub_id::pg_catalog.text, h.ca_fingerprint,"
     "       EXISTS (SELECT FROM pganalytics.collectors),"
-    "       EXISTS (SELECT FROM pg_catalog.pg_extension WHERE extname = 'timescaledb')"
+    "       EXISTS (SELECT FROM pg_catalog.pg_extension WHERE extname = 'timescaledb'),"
+    "       (SELECT pg_catalog.max(received_at) FROM pganalytics.ledger)"
     "  FROM pganalytics.hub h"};
 
 Statement set_ca = {
@@ -141,6 +142,7 @@ bool load_identity(HubIdentity& identity, FlatError& error) noexcept {
             const Sha256 ca = field_sha256(0, 1);
             identity.has_collectors = field_boolean(0, 2);
             identity.timescale = field_boolean(0, 3);
+            identity.last_received = field_time(0, 4);
             identity.ca_fingerprint.reset();
             if (has_ca) identity.ca_fingerprint = ca;
             assign(identity.hub_id, id);

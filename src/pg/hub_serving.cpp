@@ -1,5 +1,6 @@
 // The hub worker while it serves (see hub_stages.hpp). Runs in the hub worker.
 #include <chrono>
+#include <utility>
 
 #include "pganalytics/core/hub_schema.hpp"
 #include "pganalytics/pg/hub_stages.hpp"
@@ -84,6 +85,7 @@ TimeWindow HubStages::window() const {
 }
 
 void HubStages::serve() {
+    look_at_clock();
     if (files_question_ == 0 && now_us_ >= files_due_us_) ask_for_files();
     if (now_us_ >= refresh_due_us_) refresh_collectors();
     if (stage_ != Stage::kServing) return;
@@ -288,6 +290,24 @@ void HubStages::answer_own_collector() {
     }
 }
 
+void HubStages::look_at_clock() {
+    const int64_t began = wall_us() - now_us_;
+    // A certificate made by a wrong clock may be none by the right one, and who is let in was asked
+    // for by the clock of before.
+    if (std::abs(began - clock_began_) > ClockSteps::kStep)
+        files_due_us_ = refresh_due_us_ = now_us_;
+    clock_began_ = began;
+    const int64_t ahead = clock_steps_.doubt(wall_us(), now_us_);
+    const bool was_doubted = std::exchange(clock_doubted_, ahead != 0);
+    if (was_doubted || !clock_doubted_) return;
+    log_limited(WARNING, "clock",
+                "the clock of this server went forward by " +
+                    std::to_string(ahead / ClockSteps::kStep) +
+                    " hours; nothing is removed as too old for a day",
+                "Or the hub did not run, or received nothing, for that long.",
+                "Set the clock right if it is wrong.");
+}
+
 void HubStages::maintain() {
     if (now_us_ >= maintenance_due_us_) {
         maintenance_due_us_ = now_us_ + kMaintainEveryUs;
@@ -305,7 +325,7 @@ void HubStages::maintain() {
     }
     if (now_us_ >= retention_due_us_) {
         retention_due_us_ = now_us_ + kRetainEveryUs;
-        retention_.begin(cutoffs(wall_us(), settings().hub_retention));
+        if (!clock_doubted_) retention_.begin(cutoffs(wall_us(), settings().hub_retention));
     }
     if (!retention_.running()) return;
     bool changed = false;

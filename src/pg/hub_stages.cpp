@@ -102,6 +102,7 @@ void HubStages::look_for_extension() {
     FlatError error;
     due_us_ = now_us_ + kLookEveryUs;
     if (load_identity(identity_, error)) {
+        if (identity_.last_received != 0) clock_steps_.begin(identity_.last_received, now_us_);
         stage_ = Stage::kFiles;
         due_us_ = now_us_;
         tries_ = 0;

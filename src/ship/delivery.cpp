@@ -216,7 +216,9 @@ void Delivery::acknowledged(const net::HttpsOutcome& outcome, const PushAnswer& 
     figures_.rows += event.snapshot.rows;
     figures_.bytes_json += event.snapshot.bytes_json;
     figures_.bytes_gzip += event.bytes_gzip;
+    figures_.too_old += answer.too_old;
     figures_.last_success = now.wall;
+    figures_.failing = false;
     events_.push_back(std::move(event));
     token_was_renewed_ = false;
     refused_in_a_row_ = 0;
@@ -319,6 +321,7 @@ void Delivery::failed(Error error, int status, std::optional<int64_t> retry_afte
 
 void Delivery::note_failure(const Error& error, int status, Moment now) {
     figures_.last_failure = now.wall;
+    figures_.failing = true;
     figures_.last_status = status;
     figures_.last_error = error;
 }

@@ -62,9 +62,8 @@ struct HubLink::HttpsTransport final : Transport {
     // The delivery's; what is not for it is kept here.
     std::optional<net::HttpsOutcome> next_finished() override {
         while (std::optional<net::HttpsOutcome> outcome = client.next_finished()) {
-            const int64_t now = host::now_us();
-            if (const auto hub_now = parse_http_date(outcome->response.date, now))
-                hub_ahead = *hub_now - now;
+            if (const auto hub_now = parse_http_date(outcome->response.date, host::now_us()))
+                hub_began = *hub_now - host::monotonic_us();
             if (!renewal || outcome->id != *renewal) return outcome;
             renewal.reset();
             renewal_outcome = std::move(outcome);
@@ -74,7 +73,7 @@ struct HubLink::HttpsTransport final : Transport {
     net::HttpsClient client;
     std::optional<uint64_t> renewal;  // its request, while under way
     std::optional<net::HttpsOutcome> renewal_outcome;
-    std::optional<int64_t> hub_ahead;  // of our clock, by the last answer
+    std::optional<int64_t> hub_began;  // its time when our monotonic clock was 0
 };
 
 HubLink::HubLink(SnapshotQueue& queue)
@@ -263,7 +262,7 @@ void HubLink::service(Moment now) {
 }
 
 void HubLink::service_renewal(Moment now) {
-    if (transport_->hub_ahead) renewal_.set_hub_ahead(*transport_->hub_ahead);
+    if (transport_->hub_began) renewal_.set_hub_began(*transport_->hub_began);
     if (const auto outcome = std::exchange(transport_->renewal_outcome, std::nullopt))
         finish_renewal(*outcome, now);
     if (renewal_.is_due(now)) ask_for_renewal(now);
@@ -376,7 +375,7 @@ bool HubLink::take_changed() { return std::exchange(changed_, false); }
 // would do.
 bool HubLink::own_hub_refuses_us() const {
     const DeliveryFigures& figures = delivery_.figures();
-    return identity_ && identity_->self_enrolled && figures.last_failure > figures.last_success &&
+    return identity_ && identity_->self_enrolled && figures.failing &&
            (figures.last_status == 401 ||
             figures.last_transport_failure == net::HttpsFailure::kOurCertificate);
 }

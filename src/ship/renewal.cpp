@@ -72,10 +72,10 @@ std::string time_of(int64_t time) {
 }  // namespace
 
 void Renewal::watch(const Identity& identity, bool given) {
-    const int64_t ahead = hub_ahead_;
+    const std::optional<int64_t> hub_began = hub_began_;
     const int64_t renewed_at = renewed_at_;
     forget();
-    hub_ahead_ = ahead;
+    hub_began_ = hub_began;
     renewed_at_ = renewed_at;
     given_ = given;
     const Result<net::Certificate> certificate = net::parse_certificate(identity.certificate_pem);

@@ -1,6 +1,8 @@
 // The program's part of pganalytics_status() (see the header). Runs in `pganalytics ship`.
 #include "pganalytics/ship/status_report.hpp"
 
+#include <cstdlib>
+
 #include "pganalytics/core/row_format.hpp"
 #include "pganalytics/core/ship_messages.hpp"
 #include "pganalytics/core/time_text.hpp"
@@ -11,6 +13,9 @@ namespace pganalytics::ship {
 
 namespace {
 
+// Where the hub takes rows to be from the future.
+constexpr int64_t kClocksApartSeconds = 600;
+
 class Table {
   public:
     explicit Table(std::string_view component) : component_(component) {}
@@ -18,6 +23,18 @@ class Table {
     void component(std::string_view name) { component_ = name; }
     void text(std::string_view name, std::string_view value, std::string_view note = {}) {
         row(name, value, {}, note);
+    }
+    void row(std::string_view name, std::string_view value, std::string_view unit,
+             std::string_view note) {
+        rows_.begin();
+        for (const std::string_view field : {component_, name, value, unit, note}) {
+            if (field.empty()) {
+                rows_.null();
+            } else {
+                rows_.text(field);
+            }
+        }
+        rows_.end();
     }
     void number(std::string_view name, uint64_t value, std::string_view unit = {},
                 std::string_view note = {}) {
@@ -31,18 +48,6 @@ class Table {
     std::string take() { return rows_.take(); }
 
   private:
-    void row(std::string_view name, std::string_view value, std::string_view unit,
-             std::string_view note) {
-        rows_.begin();
-        for (const std::string_view field : {component_, name, value, unit, note}) {
-            if (field.empty()) {
-                rows_.null();
-            } else {
-                rows_.text(field);
-            }
-        }
-        rows_.end();
-    }
     std::string_view component_;
     RowBuilder rows_{answer_types(RequestKind::kStatus)};
 };
@@ -53,9 +58,9 @@ std::string advice(const Error& error) {
 }
 
 // When it ends and who sees to the next one.
-void describe_certificate(Table& table, const Renewal& renewal, int64_t now) {
+void describe_certificate(Table& table, const Renewal& renewal, Moment now) {
     if (renewal.ends_at() == 0) return table.text("certificate", "unreadable");
-    const bool over = renewal.ends_at() < now;
+    const bool over = renewal.ends_at() < renewal.hub_time(now);
     if (renewal.given()) {
         table.time("certificate_expires_at", renewal.ends_at(),
                    over ? "It has expired: replace pganalytics.cert_file and key_file."
@@ -64,17 +69,32 @@ void describe_certificate(Table& table, const Renewal& renewal, int64_t now) {
         return table.text("certificate_renews_at", "never", "It is not the hub's to renew.");
     }
     table.time("certificate_expires_at", renewal.ends_at(),
-               over ? "It has expired: enrol this server again." : "");
+               !over                     ? ""
+               : renewal.hub_was_heard() ? "It has expired: enrol this server again."
+                                         : "It has expired by this server's clock: where that is "
+                                           "right, enrol this server again.");
     const std::optional<Error>& problem = renewal.problem();
     table.time("certificate_renews_at", renewal.renews_at(),
                problem ? "The last try failed: " + problem->message + ". " + advice(*problem)
                        : "By itself; nothing has to be done.");
 }
 
+// Which of the two is wrong can't be told from here.
+void describe_clocks(Table& table, const Renewal& renewal, Moment now) {
+    if (!renewal.hub_was_heard()) return;
+    const int64_t ahead = (now.wall - renewal.hub_time(now)) / kMicrosecondsPerSecond;
+    const bool apart = std::abs(ahead) > kClocksApartSeconds;
+    table.row("clock_ahead", std::to_string(ahead), "seconds",
+              apart ? "This server's clock and the hub's are apart: set right the one that is "
+                      "wrong. Rows from the hub's future get its time; those older than it keeps "
+                      "rows are not kept."
+                    : "Of the hub's clock at its last answer.");
+}
+
 void describe_hub(Table& table, const StatusSource& source) {
     const HubLink& link = source.link;
     const DeliveryFigures& delivery = link.delivery().figures();
-    const bool failing = delivery.last_failure > delivery.last_success;
+    const bool failing = delivery.failing;
     table.component("hub");
     if (link.enrolling()) {
         table.text("state", "enrolling");
@@ -88,7 +108,8 @@ void describe_hub(Table& table, const StatusSource& source) {
         table.text("url", link.hub_url());
         table.text("collector_id", uuid_text(link.identity()->collector_id),
                    link.identity()->self_enrolled ? "Enrolled with this server's own hub." : "");
-        describe_certificate(table, link.renewal(), source.now.wall);
+        describe_certificate(table, link.renewal(), source.now);
+        describe_clocks(table, link.renewal(), source.now);
     }
     table.time("last_success", delivery.last_success);
     if (failing) table.text("last_error", delivery.last_error.message, advice(delivery.last_error));
@@ -106,6 +127,10 @@ void describe_delivery(Table& table, const StatusSource& source) {
     table.number("duplicates", delivery.duplicates, "snapshots",
                  "Sent twice because an answer was lost; stored once.");
     table.number("rows", delivery.rows, "rows");
+    table.number("too_old", delivery.too_old, "rows",
+                 delivery.too_old == 0 ? ""
+                                       : "The hub does not keep rows of that time; where they were "
+                                         "not waiting that long, a clock is wrong.");
     table.number("bytes_json", delivery.bytes_json, "bytes");
     table.number("bytes_gzip", delivery.bytes_gzip, "bytes");
     table.number("token_renewals", delivery.token_renewals, "requests");

@@ -7,13 +7,10 @@
 // but every one of them goes through the table of methods of its memory context.
 #include <dlfcn.h>
 #include <execinfo.h>
-#include <fcntl.h>
-#include <sys/mman.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include <cerrno>
-#include <cstdlib>
+
+#include "preload.hpp"
 
 extern "C" {
 #include "postgres.h"
@@ -57,8 +54,6 @@ MemoryContext* top_context = nullptr;
 MemoryContext* error_context = nullptr;
 bool methods_taken = false;
 char program[80];
-char preload_entry[4200];
-char control_entry[4200];
 __thread bool inside = false;
 
 template <class Pointer>
@@ -79,8 +74,8 @@ void read_program() {
 }
 
 __attribute__((constructor)) void begin() {
-    const char* path = getenv("FAIL_ALLOCATION");
-    if (path == nullptr) return;
+    Control* const mapped = preload::map_control<Control>("FAIL_ALLOCATION");
+    if (mapped == nullptr) return;
     inside = true;
     void* frames[4];
     backtrace(frames, 4);  // it loads a library the first time
@@ -89,14 +84,7 @@ __attribute__((constructor)) void begin() {
     look_up(top_context, "TopMemoryContext");
     look_up(error_context, "ErrorContext");
     read_program();
-    snprintf(preload_entry, sizeof preload_entry, "LD_PRELOAD=%s", getenv("LD_PRELOAD"));
-    snprintf(control_entry, sizeof control_entry, "FAIL_ALLOCATION=%s", path);
-    const int file = open(path, O_RDWR | O_CLOEXEC);
-    if (file < 0) return;
-    void* mapped = reinterpret_cast<void*>(
-        syscall(SYS_mmap, nullptr, sizeof(Control), PROT_READ | PROT_WRITE, MAP_SHARED, file, 0));
-    close(file);
-    if (mapped != MAP_FAILED) control = static_cast<Control*>(mapped);
+    control = mapped;
 }
 
 bool is_target() {
@@ -229,14 +217,7 @@ void* mmap64(void* address, size_t length, int protection, int flags, int file, 
     return mmap(address, length, protection, flags, file, offset);
 }
 
-// A program starts with an empty environment. Runs after fork.
 int execve(const char* path, char* const* arguments, char* const* environment) {
-    char* given[16] = {preload_entry, control_entry};
-    size_t count = control != nullptr ? 2 : 0;
-    for (char* const* one = environment; *one != nullptr && count < 15; ++one)
-        given[count++] = *one;
-    const char* slash = strrchr(path, '/');
-    const bool ours = control != nullptr && slash != nullptr && strcmp(slash, "/pganalytics") == 0;
-    return static_cast<int>(syscall(SYS_execve, path, arguments, ours ? given : environment));
+    return preload::execute(path, arguments, environment);
 }
 }

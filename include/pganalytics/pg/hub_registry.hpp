@@ -16,6 +16,7 @@ struct HubIdentity {
     std::string hub_id;           // uuid text
     bool has_collectors = false;  // then no second CA is ever made
     bool timescale = false;       // the extension is in this database
+    int64_t last_received = 0;    // when the newest push came, microseconds since 1970; 0: none
     std::optional<Sha256> ca_fingerprint;
 };
 

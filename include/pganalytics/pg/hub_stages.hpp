@@ -5,6 +5,7 @@
 #include <deque>
 #include <string>
 
+#include "pganalytics/core/clock_steps.hpp"
 #include "pganalytics/core/hub_names.hpp"
 #include "pganalytics/pg/hub_enrolment.hpp"
 #include "pganalytics/pg/hub_front.hpp"
@@ -58,6 +59,7 @@ class HubStages : public PushRules {
     void answer_own_collector();
     void tell_front();
     void maintain();
+    void look_at_clock();
     void take_keys_answers();
 
     int64_t now_us_ = 0;
@@ -86,6 +88,9 @@ class HubStages : public PushRules {
     HubIngest ingest_;
     HubEnrolment enrolment_;
     HubRetention retention_;
+    ClockSteps clock_steps_;
+    bool clock_doubted_ = false;
+    int64_t clock_began_ = 0;  // wall clock when the monotonic one was 0
     std::deque<CertificateUsed> used_;
     int64_t refresh_due_us_ = 0;
     int64_t maintenance_due_us_ = 0;

@@ -61,9 +61,12 @@ struct DeliveryFigures {
     uint64_t bytes_gzip = 0;
     uint64_t token_renewals = 0;
     uint64_t handshakes = 0;
-    int64_t last_success = 0;  // wall clock; 0: never
+    // Wall clock, 0: never. Which of them was later is in `failing`: a clock may be set back.
+    int64_t last_success = 0;
     int64_t last_failure = 0;
-    int last_status = 0;  // of the last failure; 0: no answer came
+    bool failing = false;
+    uint64_t too_old = 0;  // rows that the hub acknowledged and did not keep
+    int last_status = 0;   // of the last failure; 0: no answer came
     net::HttpsFailure last_transport_failure = net::HttpsFailure::kNone;
     Error last_error;
 };

@@ -33,8 +33,14 @@ class Renewal {
     void watch(const Identity& identity, bool given);
     void forget();
 
-    // By the hub's clock: its Date less our clock at the time, microseconds.
-    void set_hub_ahead(int64_t ahead) { hub_ahead_ = ahead; }
+    // The hub's clock, by its last Date: what it was when our monotonic clock was 0. Ours may be
+    // set at any time.
+    void set_hub_began(int64_t began) { hub_began_ = began; }
+    // Ours, until the hub was heard.
+    int64_t hub_time(Moment now) const {
+        return hub_began_ ? now.monotonic + *hub_began_ : now.wall;
+    }
+    bool hub_was_heard() const { return hub_began_.has_value(); }
 
     // Whether to ask now. False while asking.
     bool is_due(Moment now) const;
@@ -60,14 +66,13 @@ class Renewal {
   private:
     Result<std::string> check(const Identity& identity, const net::HttpsResponse& response,
                               int64_t hub_now) const;
-    int64_t hub_time(Moment now) const { return now.wall + hub_ahead_; }
 
     bool given_ = false;
     bool asking_ = false;
     int64_t begins_at_ = 0;
     int64_t renews_at_ = 0;
     int64_t ends_at_ = 0;
-    int64_t hub_ahead_ = 0;
+    std::optional<int64_t> hub_began_;
     int64_t next_try_ = 0;    // monotonic
     int64_t renewed_at_ = 0;  // monotonic; 0: never
     std::string key_pem_;     // of the request under way

@@ -55,6 +55,8 @@ class RenewalTest : public ::testing::Test {
     }
     // So long after the begin of the life.
     static Moment at(int64_t since) { return {since + kDay, kBegin + since}; }
+    // Of a hub whose clock is so far ahead of ours.
+    static int64_t hub_began(int64_t ahead) { return at(0).wall - at(0).monotonic + ahead; }
     void ask(Renewal& renewal) {
         ASSERT_TRUE(renewal.ask(own(), "https://hub:1", made_->next.key_pem));
     }
@@ -108,11 +110,29 @@ TEST_F(RenewalTest, TheHubsClockCounts) {
     EXPECT_EQ(renewal.ends_at(), kBegin + kLife);
     EXPECT_FALSE(renewal.is_due(at(kLife)));  // over: there is nothing to ask with
     EXPECT_FALSE(renewal.is_due(at(10 * kDay)));
-    renewal.set_hub_ahead(14 * kDay);  // our clock is behind
+    renewal.set_hub_began(hub_began(14 * kDay));  // our clock is behind
     EXPECT_TRUE(renewal.is_due(at(10 * kDay)));
-    renewal.set_hub_ahead(-365 * kDay);
+    renewal.set_hub_began(hub_began(-365 * kDay));
     EXPECT_FALSE(renewal.is_due(at(25 * kDay)));
     EXPECT_TRUE(renewal.is_due(at((365 + 25) * kDay)));
+}
+
+TEST_F(RenewalTest, OurClockMayBeSetAtAnyTime) {
+    Renewal renewal;
+    renewal.watch(own(), false);
+    EXPECT_FALSE(renewal.hub_was_heard());
+    renewal.set_hub_began(hub_began(0));
+    EXPECT_TRUE(renewal.hub_was_heard());
+    for (const int64_t step : {-3650 * kDay, -kDay, kDay, 25 * kDay, 365 * kDay}) {
+        Moment now = at(10 * kDay);
+        now.wall += step;
+        EXPECT_FALSE(renewal.is_due(now)) << step;
+        EXPECT_FALSE(renewal.take_warning(now)) << step;
+        EXPECT_EQ(renewal.hub_time(now), kBegin + 10 * kDay);
+        now = at(25 * kDay);
+        now.wall += step;
+        EXPECT_TRUE(renewal.is_due(now)) << step;
+    }
 }
 
 TEST_F(RenewalTest, AGivenOneIsNeverAskedFor) {
@@ -181,7 +201,7 @@ TEST_F(RenewalTest, WhatIsNotTheCertificateAskedForIsRefused) {
     // Its own life is over: a hub with a wrong clock.
     Renewal renewal;
     renewal.watch(own(), false);
-    renewal.set_hub_ahead(60 * kDay);
+    renewal.set_hub_began(hub_began(60 * kDay));
     ask(renewal);
     EXPECT_FALSE(renewal.finish(own(), answer(200, made_->next.certificate_pem), at(25 * kDay), 0));
 }
