@@ -16,7 +16,7 @@
 
 #ifdef PGANALYTICS_SANITIZED
 // The environment it starts with is empty, and in the sandbox nobody may look into it for leaks.
-extern "C" const char* __asan_default_options() {
+extern "C" __attribute__((visibility("default"))) const char* __asan_default_options() {
     return "detect_leaks=0:quarantine_size_mb=16:malloc_context_size=12";
 }
 #endif

@@ -24,7 +24,7 @@ from typing import Any
 import pytest
 
 from harness import Hub, Server, World
-from harness.installation import Installation
+from harness.installation import SANITIZED, Installation
 from harness.waiting import Deadline
 from played import Played, PlayedHub
 
@@ -39,6 +39,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "time_limit(seconds): how long the test may take")
+    config.addinivalue_line("markers", "measures(what): and sanitizers change that, so make sanitized skips it")
     if config.option.seed is None:
         config.option.seed = random.SystemRandom().randrange(1 << 31)
     config.budget_ends = time.monotonic() + config.option.budget  # type: ignore[attr-defined]
@@ -76,6 +77,11 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, previous)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if SANITIZED and (marker := item.get_closest_marker("measures")):
+        pytest.skip(f"of {marker.args[0]}, which sanitizers change; make e2e runs it")
 
 
 @pytest.hookimpl(hookwrapper=True)

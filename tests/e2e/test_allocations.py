@@ -15,6 +15,7 @@ SECONDS = 30
 OF_A_REQUEST = range(1, 11)
 
 
+@pytest.mark.measures("allocations")
 @pytest.mark.time_limit(150)
 def test_a_sample_of_allocations_fails(world: World, rng: random.Random) -> None:
     points = Points(world)

@@ -77,7 +77,8 @@ def no_mixed_runs(hub: Hub) -> int:
 @pytest.mark.time_limit(150)
 def test_copies_without_the_state_directory_are_nobody(world: World, hub: Hub) -> None:
     origin = watched(world, hub, "origin")
-    for how in ("base backup", "files"):
+    has_basebackup = (origin.bindir / "pg_basebackup").exists()  # not every installation's server does
+    for how in ("base backup", "files") if has_basebackup else ("files",):
         copy = clone(world, origin, how.replace(" ", ""), how)
         ship(copy)
         wait_until(lambda: "not enrolled" in (status(copy)["hub", "state"]["note"] or "") + told(copy, "hub", "state"),
@@ -162,7 +163,8 @@ def test_promotion_rewind_and_a_lost_state_directory(world: World, hub: Hub) -> 
     second.execute("checkpoint")
     before = run_of(first)
     first.stop()
-    if (first.bindir / "pg_rewind").exists():
+    rewound = (first.bindir / "pg_rewind").exists()
+    if rewound:
         first.installation.run(
             [first.bindir / "pg_rewind", f"--target-pgdata={first.data}", f"--source-server={second.conninfo()}"]
         )
@@ -174,7 +176,7 @@ def test_promotion_rewind_and_a_lost_state_directory(world: World, hub: Hub) -> 
     assert run_of(first) != before
     assert hub.collectors() == ids, "who they were they are"
     recovering = "select in_recovery from pganalytics.collectors where name = %s"
-    wait_until(lambda: (hub.value(recovering, ("first",)), hub.value(recovering, ("second",))) == (True, False), 20, "roles")
+    wait_until(lambda: (hub.value(recovering, ("first",)), hub.value(recovering, ("second",))) == (rewound, False), 20, "roles")
     # The state directory is lost: nobody, until somebody enrols it under its name.
     second.stop()
     shutil.rmtree(second.state)

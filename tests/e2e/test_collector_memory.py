@@ -12,6 +12,8 @@ from harness import wait_until
 from test_hub_worker import memory_size
 from watched import LOAD, Watched, watched  # noqa: F401
 
+pytestmark = pytest.mark.measures("memory that is out")
+
 MANY = """
 do $$ begin
     for i in 1..4000 loop

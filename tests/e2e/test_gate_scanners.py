@@ -117,6 +117,7 @@ class Slow:
         return re.sub(r"\x1b\[[0-9;]*[a-zA-Z]", "", said)
 
 
+@pytest.mark.measures("memory and time")
 @pytest.mark.time_limit(900 if LONG else 120)
 def test_slowhttptest(module_hub: Hub, module_world: World, many_files: None) -> None:
     tool("slowhttptest")

@@ -208,6 +208,7 @@ class Beside:
         assert max(self.honest.memory) - self.memory < 48
 
 
+@pytest.mark.measures("memory and time")
 @pytest.mark.time_limit(240)
 def test_slow_connections_end_and_others_are_served(module_hub: Hub, module_world: World, many_files: None) -> None:
     hub = module_hub

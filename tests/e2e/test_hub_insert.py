@@ -224,6 +224,7 @@ def test_long_rows_are_stored_a_few_at_a_time(played_hub: PlayedHub) -> None:
     check_indexes(hub)
 
 
+@pytest.mark.measures("memory")
 @pytest.mark.parametrize(
     "mib, outcome",
     [pytest.param(94, STORED, id="as large as a push may be"), pytest.param(98, REFUSED, id="larger")],

@@ -306,6 +306,7 @@ def memory_size(pid: int) -> int:
 
 
 # What it had taken of the push is lost, and the front would wait for an answer.
+@pytest.mark.measures("memory that is out")
 @pytest.mark.time_limit(60)
 def test_a_worker_out_of_memory_replaces_the_front(played_hub: PlayedHub, played: Played) -> None:
     hub = played_hub

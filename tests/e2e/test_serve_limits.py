@@ -210,6 +210,7 @@ def test_connections_in_all(installation: Installation, rowsets: list[dict[str, 
     front.close()
 
 
+@pytest.mark.measures("memory")
 def test_memory_of_connections(installation: Installation, rowsets: list[dict[str, Any]]) -> None:
     """A connection that has not shown who it is costs 64 KiB at most, whatever it does."""
     front = Front(installation, rowsets, max_connections=2000)

@@ -201,6 +201,7 @@ def memory(pid: int) -> int:
         return sum(int(line.split()[1]) for line in file if line.startswith(("Private_Dirty", "Private_Clean"))) << 10
 
 
+@pytest.mark.measures("memory")
 def test_memory_stays_bounded_at_50000_tables(ship: Ship, scripted: ScriptedHub) -> None:
     shapes = {name: ship.catalog[f"pg_stats.{name}"] for name in ("tables", "indexes", "relations")}
     counts = {"tables": 100_000, "indexes": 150_000, "relations": 250_000}

@@ -170,6 +170,7 @@ def test_a_server_ends_beside_a_frozen_volume(volume: Volume, world: World, hub:
     score(disk=1)
 
 
+@pytest.mark.measures("descriptors that are out")
 def test_without_descriptors_it_waits_for_some(
     tmp_path: pathlib.Path, program: pathlib.Path, scripted: ScriptedHub
 ) -> None:

@@ -19,6 +19,10 @@ extern "C" {
 #include "nodes/memnodes.h"
 #include "postmaster/bgworker.h"
 #include "utils/memutils.h"
+// From 17 on it has what a method does where there is no memory.
+#if __has_include("utils/memutils_internal.h")
+#include "utils/memutils_internal.h"
+#endif
 
 // The C library's, outside of a server, too.
 #undef snprintf

@@ -183,7 +183,8 @@ class Server:
     ) -> subprocess.CompletedProcess[str]:
         base = [self.bindir / "psql", "-X", "-h", self.socket, "-p", self.port, "-U", "postgres"]
         base += ["-v", "ON_ERROR_STOP=1", "-d", dbname]
-        return self.installation.run([*base, *arguments], check=check, **options)
+        # The client is not ours, and Debian's now and then does not end with a sanitizer in it.
+        return self.installation.run([*base, *arguments], check=check, env={"LD_PRELOAD": ""}, **options)
 
     def program(
         self, *arguments: Any, check: bool = True, **options: Any
