@@ -3,9 +3,11 @@ visited, DDL on databases beside a hub that hangs, and shutdowns while something
 comes. What is promised in seconds is compared with a server without us."""
 
 import os
+import signal
 import statistics
 import threading
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
 
@@ -16,7 +18,7 @@ from collecting import DDL_LIMIT, SETTINGS, collected, figure, repeat, ship, sta
 from driver.authority import Authority
 from harness import Hub, Server, World, wait_until
 from harness.scorecard import score
-from harness.stuck import HalfHandshake, SilentHub, SilentNames, SmallVolume
+from harness.stuck import FrozenVolume, HalfHandshake, LogStorm, SilentHub, SilentNames, SmallVolume
 
 LONG = os.environ.get("PGANALYTICS_LONG") == "1"
 ROUNDS = 1000 if LONG else 200
@@ -253,28 +255,46 @@ def enrolled_with(module_world: World) -> Hub:
     return hub
 
 
-def seconds_to_stop(server: Server, mode: str) -> float:
+def seconds(work: Callable[[], object]) -> float:
     began = time.monotonic()
-    server.stop(mode)
+    work()
     return time.monotonic() - began
 
 
+# What the collector is in the midst of. That of the hub is silence where nothing else is said.
+STATES = [
+    "hub silent", "names silent", "half a handshake", "volume full", "volume frozen", "log storm", "program stopped", "long visit",
+]  # fmt: skip
+SLOW_ROWSET = "select pganalytics_add_rowset('slow', 'select 1 as x, pg_sleep(1)::text as y', '1 s', 'cluster', '{\"x\": \"gauge\", \"y\": \"gauge\"}')"
+SLEEPS = "select count(*) from pg_stat_activity where backend_type like 'pganalytics%%' and wait_event = 'PgSleep'"
+
+
 class Stuck:
-    """A server whose collector waits for what does not come; `reached` says when it does."""
+    """A server whose collector waits for what does not come; `start` says when it does."""
 
     def __init__(self, world: World, hub: Hub, state: str, stack: ExitStack) -> None:
         self.state, self.world = state, world
         self.server = world.server(f"stuck{state.replace(' ', '')}", SETTINGS, start=False)
         self.server.expect_no_ledger("it has another hub than the one that is asked")
+        self.storm: LogStorm | None = None
+        self.volume: Any = None
         if state == "volume full":
             self.volume = stack.enter_context(SmallVolume(world.installation, self.server.state))
-            if self.volume.why_not:
-                pytest.skip(f"cannot mount a small file system here: {self.volume.why_not}")
+        if state == "volume frozen":
+            image = self.server.folder / "image"
+            self.volume = stack.enter_context(FrozenVolume(world.installation, self.server.state, image))
+        if self.volume and self.volume.why_not:
+            pytest.skip(f"cannot make a file system of its own here: {self.volume.why_not}")
         if state == "names silent" and (why := SilentNames.why_not()):
             pytest.skip(why)
         self.server.start()
         hub.enrol(self.server, self.server.name)
         hub.wait_rows("pg_stats_server", self.server.name, deadline=30)
+        self.server.execute("create extension pganalytics")
+        if state == "long visit":
+            self.server.set({"pganalytics.visit_timeout": "4s"})
+            wait_until(lambda: self.server.value("show pganalytics.visit_timeout") == "4s", 10, "time for it")
+            self.server.execute(SLOW_ROWSET)
         self.server.stop()
         self.peer: Any = None
         self.url = f"https://localhost:{hub.collector_port}"
@@ -297,37 +317,71 @@ class Stuck:
 
     def start(self) -> None:
         before = self._met()
+        self.start_server()
+        wait_until(lambda: self._met() > before, 30, f"{self.state}: it waits")
+        if self.state == "volume full" and not self.volume.filler.exists():
+            self.volume.fill()
+        if self.state == "volume frozen":
+            self.volume.freeze()
+        if self.volume:
+            wait_until(lambda: self._spool() == "failing", 30, "the spool can't write")
+        if self.state == "long visit":
+            wait_until(lambda: self.server.value(SLEEPS) > 0, 30, "a visitor sleeps")
+        if self.state == "program stopped":
+            os.kill(ship(self.server), signal.SIGSTOP)
+        if self.state == "log storm":
+            self.storm = LogStorm(self.server)
+
+    def start_server(self) -> None:
         if self.state == "names silent":
             self.peer.start(self.server)
         else:
             self.server.start()
-        wait_until(lambda: self._met() > before, 30, f"{self.state}: it waits")
-        if self.state == "volume full":
-            if not self.volume.filler.exists():
-                self.volume.fill()
-            wait_until(lambda: self._spool() == "failing", 30, "the spool can't write")
+
+    def stopped(self) -> None:
+        """What holds its program on goes on."""
+        if self.storm:
+            self.storm.join()
+        if self.state == "volume frozen":
+            self.volume.thaw()
 
     def _spool(self) -> str:
-        with self.server.connect() as session:
-            session.execute("create extension if not exists pganalytics")
-            row = session.execute(
-                "select value from pganalytics_status() where component = 'spool' and name = 'state'"
-            ).fetchone()
-        return row[0] if row else ""
+        query = "select value from pganalytics_status() where component = 'spool' and name = 'state'"
+        rows = self.server.query(query)
+        return str(rows[0][0]) if rows else ""
 
 
-@pytest.mark.parametrize("state", ["hub silent", "names silent", "half a handshake", "volume full"])
+@pytest.mark.time_limit(1800 if LONG else 120)
+@pytest.mark.parametrize("state", STATES)
 def test_shutdown_is_not_delayed(state: str, module_world: World, enrolled_with: Hub, module_plain: Server) -> None:
     times = 20 if LONG else 1
+    # One that waits for its sessions does so with or without us.
+    modes = [mode for mode in ("fast", "smart", "immediate", "restart") if state != "log storm" or mode != "smart"]
+    longest = dict.fromkeys(modes, 0.0)
+
+    def usual(mode: str) -> float:
+        module_plain.start()
+        storm = LogStorm(module_plain) if state == "log storm" else None
+        took = seconds(lambda: module_plain.stop("fast" if mode == "restart" else mode))
+        if storm:
+            storm.join()
+        if mode == "restart":
+            took += seconds(module_plain.start)
+            module_plain.stop()
+        return took
+
     with ExitStack() as stack:
         stuck = Stuck(module_world, enrolled_with, state, stack)
-        longest = dict.fromkeys(("fast", "smart", "immediate"), 0.0)
-        for mode in list(longest) * times:
+        for mode in modes * times:
             stuck.start()
-            usual = seconds_to_stop(module_plain.start(), mode)
-            took = seconds_to_stop(stuck.server, mode)
-            again = seconds_to_stop(module_plain.start(), mode)
-            longest[mode] = max(longest[mode], took - max(usual, again))
-            assert took < max(usual, again) + 1, f"{mode} while {state}"
-        print(f"shutdown while {state}: longer than without us by "
-              + ", ".join(f"{mode} {seconds:.2f} s" for mode, seconds in longest.items()))  # fmt: skip
+            before = usual(mode)
+            took = seconds(lambda how=mode: stuck.server.stop("fast" if how == "restart" else how))
+            if mode == "restart":
+                took += seconds(stuck.start_server)
+                stuck.server.stop("immediate")
+            stuck.stopped()
+            most = max(before, usual(mode))
+            longest[mode] = max(longest[mode], took - most)
+            assert took < most + 1, f"{mode} while {state}"
+        print(f"shutdown while {state}, {times} each: longer than without us by "
+              + ", ".join(f"{mode} {added:.2f} s" for mode, added in longest.items()))  # fmt: skip

@@ -1,5 +1,6 @@
 """Peers of a collector that leave it waiting: a hub that hangs, one that ends half way through the TLS handshake,
-a name server that never answers, a state directory whose volume is full.
+a name server that never answers, a state directory whose volume is full, or does not come back from a write; and
+sessions that write to the log without end.
 """
 
 import os
@@ -8,10 +9,14 @@ import socket
 import ssl
 import subprocess
 import threading
+from contextlib import suppress
 from typing import Any
+
+import psycopg
 
 from .installation import Installation
 from .server import Server
+from .waiting import wait_until
 
 
 class SilentHub:
@@ -151,3 +156,73 @@ class SmallVolume:
     def __exit__(self, *_: Any) -> None:
         if not self.why_not:
             subprocess.run(["umount", "-l", self.place], check=True)
+
+
+class FrozenVolume:
+    """A file system of its own at `place`. While it is frozen whoever writes there waits, beyond SIGKILL."""
+
+    LONGEST = 60.0  # it thaws after, whatever becomes of the test
+
+    def __init__(self, installation: Installation, place: pathlib.Path, image: pathlib.Path) -> None:
+        self.place = place
+        self.frozen: threading.Timer | None = None
+        place.mkdir(mode=0o700)
+        with image.open("wb") as file:
+            file.truncate(32 << 20)
+        self.why_not = self._run("mkfs.ext4", "-q", "-F", image) or self._run("mount", "-o", "loop", image, place)
+        if not self.why_not:
+            installation.own(place)
+            place.chmod(0o700)
+
+    @staticmethod
+    def _run(*command: object) -> str:
+        """What was wrong."""
+        try:
+            done = subprocess.run([str(one) for one in command], capture_output=True, text=True, check=False, timeout=30)
+        except FileNotFoundError as error:
+            return str(error)
+        return (done.stderr.strip() or f"{command[0]} failed") if done.returncode != 0 else ""
+
+    def freeze(self) -> None:
+        self.frozen = threading.Timer(self.LONGEST, self._run, ("fsfreeze", "-u", self.place))
+        self.frozen.start()
+        problem = self._run("fsfreeze", "-f", self.place)
+        assert not problem, problem
+
+    def thaw(self) -> None:
+        if self.frozen is None:
+            return
+        self.frozen.cancel()
+        self.frozen = None
+        problem = self._run("fsfreeze", "-u", self.place)
+        assert not problem, problem
+
+    def __enter__(self) -> "FrozenVolume":
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        if not self.why_not:
+            self.thaw()
+            subprocess.run(["umount", "-l", self.place], check=True)
+
+
+class LogStorm:
+    """Sessions of a server that write to its log as long as it runs."""
+
+    LINES = "do $$ begin loop raise log 'storm %', repeat('x', 100); perform pg_sleep(0.002); end loop; end $$"
+
+    def __init__(self, server: Server, sessions: int = 4) -> None:
+        self.sessions = [server.connect() for _ in range(sessions)]
+        self.threads = [threading.Thread(target=self._write, args=(one,)) for one in self.sessions]
+        for thread in self.threads:
+            thread.start()
+        wait_until(lambda: "storm x" in server.log()[-10000:], 20, "the log fills")
+
+    def _write(self, session: "psycopg.Connection[Any]") -> None:
+        with suppress(psycopg.Error), session:
+            session.execute(self.LINES)
+
+    def join(self) -> None:
+        """After the server's end."""
+        for thread in self.threads:
+            thread.join()
