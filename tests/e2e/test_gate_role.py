@@ -60,18 +60,3 @@ def test_the_tests_that_the_document_names_are_there() -> None:
         assert file in files, file
         for test in filter(None, tests.split(", ")):
             assert re.search(rf"\b{test}\b", files[file]), f"{file}: {test}"
-
-
-def test_limits_name_the_code_that_enforces_them() -> None:
-    """Each limit of the front is used somewhere, and the functions that its file names are there."""
-    limits = CHECKOUT / "include/pganalytics/serve/limits.hpp"
-    text = limits.read_text()
-    code = "".join(
-        path.read_text() for kind in ("include/pganalytics/serve/*.hpp", "src/serve/*.cpp") for path in CHECKOUT.glob(kind) if path != limits
-    )
-    names = re.findall(r"^inline constexpr [\w:]+ (k\w+)", text, re.M)
-    assert len(names) >= 60
-    assert [name for name in names if not re.search(rf"\b{name}\b", code)] == []
-    functions = re.findall(r"//.*?\b([A-Z]\w+::[a-z]\w+)", text)
-    assert len(functions) >= 15
-    assert [name for name in functions if f" {name}(" not in code] == []

@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import json
 import pathlib
+import re
 import ssl
 import subprocess
 import time
@@ -472,6 +473,34 @@ def test_tokens_cannot_be_guessed_fast(installation: Installation, rowsets: list
     assert len({answer.body for answer in answers[:3]}) == 1
     assert 1 <= int(answers[3].headers["Retry-After"]) <= 20
     assert len(front.registers) == 1
+    front.close()
+
+
+def test_enrolments_in_all(installation: Installation, rowsets: list[dict[str, Any]], tmp_path: pathlib.Path) -> None:
+    """Twenty at once, and twenty a second on top."""
+    front = Front(installation, rowsets)
+    _, csr = request_of(tmp_path)
+    enrol = enrolling(front, uuid.uuid4())
+    signed: list[bytes] = []
+
+    def again(request: dict[str, Any]) -> bytes:
+        """What was signed for the first one: openssl takes longer than the rate."""
+        number = frames.varint(request["number"])
+        if not signed:
+            signed.append(enrol(request)[len(number) :])
+        return number + signed[0]
+
+    front.on_register = again
+    body = json.dumps({"csr": csr}).encode()
+    fields = f"Host: localhost\r\nContent-Type: application/json\r\nX-Registration-Secret: {TOKEN}\r\nContent-Length: {len(body)}\r\n"
+    request = f"POST {REGISTER} HTTP/1.1\r\n{fields}".encode()
+    began = time.monotonic()
+    # One behind the other, faster than they may be.
+    said = front.raw((request + b"\r\n" + body) * 400 + request + b"Connection: close\r\n\r\n" + body)
+    took = time.monotonic() - began
+    statuses = [int(status) for status in re.findall(rb"HTTP/1.1 (\d+) ", said)]
+    assert len(statuses) == 401 and set(statuses) == {200, 429}
+    assert 20 <= statuses.index(429) and statuses.count(200) <= 20 + 20 * took, (statuses.count(200), took)
     front.close()
 
 

@@ -1,18 +1,20 @@
 """The front against slow, many and malformed: each limit at its time or count, memory by /proc, framing by raw bytes."""
 
 import concurrent.futures
+import pathlib
 import select
 import socket
 import ssl
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from harness import frames, wait_until
-from harness.front import Collector, Front, catalog_rowsets, free_port
+from harness import LONG, frames, wait_until
+from harness.front import TOKEN, Collector, Front, catalog_rowsets, free_port
 from harness.installation import Installation
 
 HEALTH = b"GET /api/v1/health HTTP/1.1\r\nHost: localhost\r\n"
@@ -51,6 +53,7 @@ def until_closed(stream: Any, limit: float = 40) -> tuple[float, bytes]:
 # --- slow
 
 
+@pytest.mark.time_limit(150 if LONG else 90)
 def test_slow_clients_end_at_their_limits(front: Front) -> None:
     """All of them side by side, each in a thread, because each takes its time."""
     collector, dripper, staller = (front.collector() for _ in range(3))
@@ -110,6 +113,11 @@ def test_slow_clients_end_at_their_limits(front: Front) -> None:
             rest, got = until_closed(stream)
             return time.monotonic() - start, got
 
+    def idle() -> tuple[float, bytes]:
+        """Who is let in, and has nothing to ask."""
+        with front.connect(front.settings.port, collector.pair) as stream:
+            return until_closed(stream, 90)
+
     expected = {
         no_handshake: (4.9, 5.6, b""),
         half_handshake: (4.9, 5.6, b""),
@@ -120,6 +128,8 @@ def test_slow_clients_end_at_their_limits(front: Front) -> None:
         dripping_body: (9.0, 13.0, b"HTTP/1.1 408 "),
         slow_but_fair_body: (29.0, 31.5, b"HTTP/1.1 408 "),
     }
+    if LONG:
+        expected[idle] = (59.9, 61.0, b"")
     # Honest clients beside them.
     honest = front.collector()
     with concurrent.futures.ThreadPoolExecutor(len(expected)) as pool:
@@ -283,6 +293,49 @@ def test_new_certificate_without_restart(installation: Installation, rowsets: li
     stream.sendall(b"POST /api/v1/collectors/refresh-token HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n")
     assert stream.recv(65536).startswith(b"HTTP/1.1 200")
     stream.close()
+    front.close()
+
+
+# --- sizes and counts at the limit and one past it
+
+
+def test_bodies_of_other_routes(front: Front) -> None:
+    def register(size: int) -> bytes:
+        fields = f"Content-Type: application/json\r\nX-Registration-Secret: {TOKEN}\r\nContent-Length: {size}\r\nConnection: close\r\n"
+        return front.raw(POST + fields.encode() + b"\r\n" + b" " * size)
+
+    assert register(16 << 10).startswith(b"HTTP/1.1 400 ")
+    assert register((16 << 10) + 1).startswith(b"HTTP/1.1 413 ")
+
+
+def test_refused_bodies_are_read_up_to_a_size(front: Front) -> None:
+    """The connection stays, or it closes."""
+    collector = front.collector()
+    last = b"POST /api/v1/collectors/refresh-token HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+    for size, answers in ((64 << 10, [415, 200]), ((64 << 10) + 1, [415])):
+        head = push_head(collector, size, Content_Type="text/plain")
+        assert statuses(front.raw(head + b" " * size + last, collector.pair)) == answers
+
+
+def test_refusals_do_not_fill_the_log(installation: Installation, rowsets: list[dict[str, Any]]) -> None:
+    """Two lines at once of each cause, and one a minute."""
+    front = Front(installation, rowsets)
+    strangers = [front.collector(enrol=False) for _ in range(6)]
+    for one in strangers:
+        assert front.request("POST", "/api/v1/collectors/refresh-token", pair=one.pair).status == 401
+    for _ in range(3):
+        assert front.request("POST", "/api/v1/collectors/register", b"{}").status == 401
+    front.settle()
+    causes = Counter(line[line.index(b"not let in") :].split(b"\0")[0][:30] for line in front.logs if b"not let in" in line)
+    assert len(causes) == 2 and set(causes.values()) == {2}, front.logs
+    front.close()
+
+
+def test_memory_of_the_process(installation: Installation, rowsets: list[dict[str, Any]]) -> None:
+    """768 MiB, and 64 KiB for each connection there may be."""
+    front = Front(installation, rowsets, max_connections=100)
+    lines = pathlib.Path(f"/proc/{front.process.pid}/limits").read_text().splitlines()
+    assert next(line.split()[3] for line in lines if line.startswith("Max data size")) == str((768 << 20) + 100 * (64 << 10))
     front.close()
 
 

@@ -49,6 +49,7 @@ TEST(PushDecoder, EnvelopeRefused) {
         {R"({"timestamp":"2026-02-20 10:30:00"})", "timestamp: time in RFC 3339 form expected"},
         {R"({"hostname":["x"]})", "hostname: string expected"},
         {R"({"hostname":")" + std::string(256, 'h') + "\"}", "hostname: string too long"},
+        {R"({"hostname":")" + std::string(255, 'h') + "\"}", "collector_id missing"},
         {R"({"in_recovery":1})", "in_recovery: true or false expected"},
         {R"({"sequence":-1})", "sequence: integer without sign expected"},
         {R"({"sequence":1.0})", "sequence: integer without sign expected"},
@@ -220,6 +221,15 @@ TEST(PushDecoder, ManyUnknownNamesAreBounded) {
     const std::string json = push.unknown.json();
     EXPECT_LT(json.size(), 4000U);
     EXPECT_NE(json.find("\"others\":136"), std::string::npos) << json;
+}
+
+TEST(PushDecoder, LongUnknownNamesAreNotRepeated) {
+    // Three names of 63 bytes and two dots.
+    const auto targets = catalog_targets();
+    const std::string longest(3 * kNameBytes + 2, 'x');
+    const Push push = push_of(
+        envelope("[{\"type\":\"" + longest + "\"},{\"type\":\"y" + longest + "\"}]"), *targets);
+    EXPECT_EQ(push.unknown.json(), "{\"types\":{\"" + longest + "\":1},\"others\":1}");
 }
 
 TEST(PushDecoder, CellsAreBounded) {
