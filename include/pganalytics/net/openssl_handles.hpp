@@ -28,7 +28,8 @@ using CertificateRequest = std::unique_ptr<X509_REQ, OpensslFree<X509_REQ_free>>
 using TlsContext = std::unique_ptr<SSL_CTX, OpensslFree<SSL_CTX_free>>;
 
 // Makes OpenSSL ready without any configuration file or environment. Every function of net that
-// uses OpenSSL calls it; a process that hands OpenSSL to another library calls it first.
+// uses OpenSSL calls it; a process that hands OpenSSL to another library calls it first. Throws
+// bad_alloc where memory ran out meanwhile, then each time: OpenSSL does not get over that.
 void init_openssl();
 
 // Reason of the oldest entry of this thread's error queue, and empties it. "unknown error" where it
