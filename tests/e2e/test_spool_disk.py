@@ -1,13 +1,11 @@
 """A spool on a volume that hangs, and in a program without descriptors: the program goes on answering, what it
 collects meanwhile is kept in memory, the server ends as quickly as ever, and nothing is lost or doubled after it.
 
-The volume is a real ext4 that fsfreeze(8) holds. Its watchdog thaws it when this process ends, however it ends.
+The volume is a real ext4 that fsfreeze(8) holds.
 """
 
 import pathlib
 import resource
-import subprocess
-import tempfile
 import time
 from collections.abc import Iterator
 
@@ -19,64 +17,17 @@ from driver.scripted_hub import ScriptedHub
 from driver.worker import Ship
 from harness import LONG, Hub, Server, World, wait_until
 from harness.scorecard import score
+from harness.volume import Volume, mounted
 from test_spool import busy, cycle, number
 
 FROZEN = 60.0 if LONG else 8.0
 SAID = "the volume of the spool does not answer"
 
 
-class Volume:
-    """An ext4 of 64 MB in a file."""
-
-    def __init__(self, folder: pathlib.Path) -> None:
-        self.place = folder / "volume"
-        self.place.mkdir()
-        self.image = folder / "image"
-        self.watchdog: subprocess.Popen[bytes] | None = None
-        with self.image.open("wb") as file:
-            file.truncate(64 << 20)
-        for command in (["mkfs.ext4", "-q", self.image], ["mount", "-o", "loop", self.image, self.place]):
-            try:
-                done = subprocess.run([str(one) for one in command], capture_output=True, text=True, check=False)
-            except FileNotFoundError:
-                pytest.skip(f"{command[0]} is not installed (apt-get install e2fsprogs mount)")
-            if done.returncode != 0:
-                pytest.skip(f"cannot mount an ext4 here: {done.stderr.strip()}")
-        self.place.chmod(0o755)
-
-    def freeze(self) -> None:
-        # Its end of file is our end.
-        self.watchdog = subprocess.Popen(
-            ["bash", "-c", 'read -r -t 110; fsfreeze --unfreeze "$1"', "thaw", self.place],
-            stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True,
-        )  # fmt: skip
-        done = subprocess.run(["fsfreeze", "--freeze", self.place], capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            pytest.skip(f"cannot freeze a volume here: {done.stderr.strip()}")
-
-    def thaw(self) -> None:
-        if self.watchdog is None:
-            return
-        assert self.watchdog.stdin is not None
-        self.watchdog.stdin.close()
-        self.watchdog.wait(30)
-        self.watchdog = None
-
-    def close(self) -> None:
-        self.thaw()
-        subprocess.run(["umount", self.place], check=True)
-
-
 @pytest.fixture
 def volume() -> Iterator[Volume]:
-    """Where the servers' user gets, too."""
-    with tempfile.TemporaryDirectory(prefix="pganalytics-") as folder:
-        pathlib.Path(folder).chmod(0o755)
-        one = Volume(pathlib.Path(folder))
-        try:
-            yield one
-        finally:
-            one.close()
+    with mounted("ext4", 64) as one:
+        yield one
 
 
 def test_a_frozen_volume_holds_nobody(volume: Volume, program: pathlib.Path, scripted: ScriptedHub) -> None:

@@ -13,6 +13,15 @@ from .scripted_hub import ScriptedHub
 from .worker import Ship
 
 
+def check_balance(program: pathlib.Path, ship: Ship, scripted: ScriptedHub) -> None:
+    """Of a program that has ended: its ledger is in balance with what the hub has acknowledged."""
+    done = subprocess.run(
+        [program, "ledger", "--state", ship.settings["state_directory"]],
+        input="".join(f"{one}\n" for one in scripted.stored), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 @pytest.fixture(scope="session")
 def program(request: pytest.FixtureRequest) -> pathlib.Path:
     if path := os.environ.get("PGANALYTICS_PROGRAM"):
@@ -46,8 +55,4 @@ def ship(fresh_ship: Ship, scripted: ScriptedHub, program: pathlib.Path) -> Iter
     fresh_ship.register(scripted.console_url, scripted.authority.token())
     yield fresh_ship
     fresh_ship.close()
-    done = subprocess.run(
-        [program, "ledger", "--state", fresh_ship.settings["state_directory"]],
-        input="".join(f"{one}\n" for one in scripted.stored), capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
+    check_balance(program, fresh_ship, scripted)

@@ -56,8 +56,9 @@ class Ship:
     """One run of the program. Frames that come are kept; every wait has a deadline."""
 
     def __init__(
-        self, program: pathlib.Path, state_directory: pathlib.Path, facts: bool = True, **settings: Any
-    ) -> None:
+        self, program: pathlib.Path, state_directory: pathlib.Path, facts: bool = True,
+        environment: dict[str, str] | None = None, **settings: Any,
+    ) -> None:  # fmt: skip
         self.catalog = catalog(program)
         self.settings: dict[str, Any] = {
             "hub_url": "", "ca_file": "", "cert_file": "", "key_file": "",
@@ -67,7 +68,7 @@ class Ship:
         ours, theirs = socket.socketpair()
         self.process = subprocess.Popen(
             [program, "ship"], preexec_fn=lambda: os.dup2(theirs.fileno(), 3, inheritable=True),
-            close_fds=False, stdin=subprocess.DEVNULL,
+            close_fds=False, stdin=subprocess.DEVNULL, env={**os.environ, **(environment or {})},
         )  # fmt: skip
         theirs.close()
         self.socket = ours
