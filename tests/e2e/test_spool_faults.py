@@ -20,7 +20,7 @@ from harness.volume import Quota, mounted
 from harness.waiting import Deadline
 from test_spool import busy, cycle, killed, number
 
-EPISODES = 500 if LONG else 40
+EPISODES = 500 if LONG else 25
 # The hub is there after so many of them.
 DRAINED_EACH = 5
 CALLS = {"open": OPEN, "write": WRITE, "fsync": SYNC, "rename": RENAME, "unlink": UNLINK, "ftruncate": TRUNCATE}
@@ -47,7 +47,7 @@ def durable(one: Ship) -> bool:
     return status["spool"]["state"] == "in use" and status["spool"]["snapshots"] == status["queue"]["snapshots"]
 
 
-@pytest.mark.time_limit(1500 if LONG else 90)
+@pytest.mark.time_limit(2000 if LONG else 150)
 def test_calls_that_fail(
     tmp_path: pathlib.Path, program: pathlib.Path, scripted: ScriptedHub, rng: random.Random
 ) -> None:
