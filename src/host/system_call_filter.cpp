@@ -242,4 +242,10 @@ Status filter_system_calls(SandboxRole role) {
     return {};
 }
 
+std::string filter_library_text() {
+    const scmp_version* version = seccomp_version();
+    return "libseccomp " + std::to_string(version->major) + "." + std::to_string(version->minor) +
+           "." + std::to_string(version->micro);
+}
+
 }  // namespace pganalytics::host

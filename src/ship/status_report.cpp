@@ -7,6 +7,7 @@
 #include "pganalytics/core/ship_messages.hpp"
 #include "pganalytics/core/time_text.hpp"
 #include "pganalytics/host/process.hpp"
+#include "pganalytics/host/sandbox.hpp"
 #include "pganalytics/net/gzip.hpp"
 
 namespace pganalytics::ship {
@@ -222,7 +223,8 @@ void describe_program(Table& table, const StatusSource& source) {
     table.number("cpu", usage.cpu_us, "microseconds");
     table.number("resident", usage.resident_bytes, "bytes");
     table.number("private_memory", usage.private_bytes, "bytes");
-    table.text("libraries", net::https_library_text() + ", " + net::gzip_library_text());
+    table.text("libraries", net::https_library_text() + ", " + net::gzip_library_text() + ", " +
+                                host::filter_library_text());
     table.component("state_directory");
     table.text("path", source.state_directory);
     if (source.state_problem) {

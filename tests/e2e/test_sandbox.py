@@ -3,12 +3,14 @@ sandbox forbids is tried in tests/unit/host/sandbox_test.cpp, by processes that 
 
 import os
 import pathlib
+import re
 import shutil
+import subprocess
 from collections.abc import Iterator
 
 import pytest
 
-from collecting import wait_cycles
+from collecting import status, wait_cycles
 from harness import Hub, Server, World, wait_until
 from harness.installation import SANITIZED
 
@@ -80,6 +82,19 @@ def test_status_tells_the_layers(hub: Hub) -> None:
     assert (value.startswith("on, version ") and note is None) or (value == "off" and note)
     front = rows["hub_front", "sandbox"][0]
     assert front.startswith("no_new_privileges on, landlock o") and front.endswith("system_call_filter on")
+
+
+def test_status_tells_the_libraries(hub: Hub) -> None:
+    """Their versions, as the curl program and the names of the files say."""
+    said = str(status(hub)["program", "libraries"]["value"])
+    curl = subprocess.run(["curl", "--version"], check=True, stdout=subprocess.PIPE, text=True).stdout
+    for name in ("libcurl", "OpenSSL", "zlib"):
+        found = re.search(rf"\b{name}/([\w.]+)", curl)
+        assert found and re.search(rf"\b{name}[ /]{re.escape(found[1])}\b", said), (name, said)
+    (ship,) = hub.programs()["ship"]
+    filter_file = re.search(r"/libseccomp\.so\.(\S+)", pathlib.Path(f"/proc/{ship}/maps").read_text())
+    assert filter_file and f"libseccomp {filter_file[1]}" in said
+    assert re.search(r"\bISA-L \d+\.\d+\.\d+", said)
 
 
 def test_figures_of_processes_come_through_the_helper(hub: Hub) -> None:

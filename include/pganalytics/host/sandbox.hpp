@@ -88,5 +88,7 @@ class Sandbox {
 int landlock_version();
 // For all threads of the process and those to come.
 Status filter_system_calls(SandboxRole role);
+// "libseccomp 2.5.4", as it is loaded.
+std::string filter_library_text();
 
 }  // namespace pganalytics::host
