@@ -10,12 +10,13 @@ import pytest
 from allocation_points import SITUATIONS, Points
 from harness import World, wait_until
 
+pytestmark = pytest.mark.measures("allocations")
+
 SECONDS = 30
 # While the collector takes a request of a session.
 OF_A_REQUEST = range(1, 11)
 
 
-@pytest.mark.measures("allocations")
 @pytest.mark.time_limit(150)
 def test_a_sample_of_allocations_fails(world: World, rng: random.Random) -> None:
     points = Points(world)

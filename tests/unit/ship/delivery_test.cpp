@@ -59,7 +59,7 @@ class DeliveryTest : public ::testing::Test {
         queue.push(std::move(snapshot));
     }
 
-    void serve() { delivery.service({now, kStart + now - 1000 * kSecond}); }
+    void serve() { delivery.service({now, kStart + now - 1000 * kSecond + step}); }
     void pass(int64_t time) {
         now += time;
         serve();
@@ -103,10 +103,31 @@ class DeliveryTest : public ::testing::Test {
 
     double fraction = 0.0;
     int64_t now = 1000 * kSecond;
+    int64_t step = 0;  // of the wall clock
     SpoolQueue queue{{}, [] { return 1U; }};
     Delivery delivery{queue, [this] { return fraction; }};
     ScriptedHub* hub = nullptr;
 };
+
+TEST_F(DeliveryTest, TheLastTryCountsWhateverTheClockSays) {
+    put(1);
+    serve();
+    answer_token();
+    acknowledge(R"(,"too_old":3)");
+    EXPECT_FALSE(delivery.figures().failing);
+    EXPECT_EQ(delivery.figures().too_old, 3U);
+    step = -3600 * kSecond;
+    put(2);
+    serve();
+    fail();
+    EXPECT_LT(delivery.figures().last_failure, delivery.figures().last_success);
+    EXPECT_TRUE(delivery.figures().failing);
+    step *= 2;
+    pass(10 * kSecond);
+    acknowledge();
+    EXPECT_LT(delivery.figures().last_success, delivery.figures().last_failure);
+    EXPECT_FALSE(delivery.figures().failing);
+}
 
 TEST_F(DeliveryTest, GetsATokenThenPushesInOrderOneAtATime) {
     serve();
