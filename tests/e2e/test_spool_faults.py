@@ -15,6 +15,7 @@ from driver.scripted_hub import ScriptedHub
 from driver.worker import Ship
 from harness import LONG
 from harness.failing_disk import EVERY_CALL, OPEN, RENAME, SYNC, TRUNCATE, UNLINK, WRITE, FailingDisk
+from harness.installation import Installation
 from harness.scorecard import score
 from harness.volume import Quota, mounted
 from harness.waiting import Deadline
@@ -49,9 +50,9 @@ def durable(one: Ship) -> bool:
 
 @pytest.mark.time_limit(2000 if LONG else 150)
 def test_calls_that_fail(
-    tmp_path: pathlib.Path, program: pathlib.Path, scripted: ScriptedHub, rng: random.Random
+    tmp_path: pathlib.Path, installation: Installation, program: pathlib.Path, scripted: ScriptedHub, rng: random.Random
 ) -> None:
-    disk = FailingDisk(tmp_path)
+    disk = FailingDisk(installation, tmp_path)
     state = tmp_path / "state"
     state.mkdir(mode=0o700)
     (state / "journal").touch(mode=0o600)

@@ -1,6 +1,5 @@
 // Makes calls for files fail. Loaded (LD_PRELOAD) into `pganalytics ship`; which calls, how often
-// and with which error is said in a file that it maps (harness/failing_disk.py builds this and
-// writes it).
+// and with which error is said in a file that it maps (harness/failing_disk.py writes it).
 //
 // Only what writes: an open for writing or of a new file, write (before it, or after half of the
 // bytes), fsync, rename, unlink, link, ftruncate; and only on regular files and directories, so
@@ -8,14 +7,14 @@
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <stdarg.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <cerrno>
 #include <cstdint>
-#include <cstdlib>
+
+#include "preload.hpp"
 
 namespace {
 
@@ -46,16 +45,7 @@ Function next(Function, const char* name) {
     return reinterpret_cast<Function>(dlsym(RTLD_NEXT, name));
 }
 
-__attribute__((constructor)) void begin() {
-    const char* path = getenv("FAIL_DISK");
-    if (path == nullptr) return;
-    const int file = open(path, O_RDWR | O_CLOEXEC);
-    if (file < 0) abort();
-    void* mapped = mmap(nullptr, sizeof(Control), PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
-    if (mapped == MAP_FAILED) abort();
-    control = static_cast<Control*>(mapped);
-    close(file);
-}
+__attribute__((constructor)) void begin() { control = preload::map_control<Control>("FAIL_DISK"); }
 
 // xorshift64*
 uint64_t draw() {

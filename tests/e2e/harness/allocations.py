@@ -8,12 +8,10 @@
 """
 
 import ctypes
-import mmap
-import os
 import pathlib
-import subprocess
 
-from .installation import CHECKOUT, Installation
+from .installation import Installation
+from .preload import Preload
 
 MALLOC, PALLOC, MAP = 1, 2, 4
 EVERYTHING = MALLOC | PALLOC | MAP
@@ -33,32 +31,14 @@ class Control(ctypes.Structure):
     ]
 
 
-def build(installation: Installation, folder: pathlib.Path) -> pathlib.Path:
-    """The library, for this installation's server."""
-    library = folder / "failing_allocation.so"
-    pg_config = os.environ.get("PG_CONFIG", "pg_config")
-    include = subprocess.run([pg_config, "--includedir-server"], check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
-    command = ["c++", "-std=c++20", "-O1", "-shared", "-fPIC", "-fno-exceptions", "-fno-rtti", "-isystem", include]
-    command += ["-D_GNU_SOURCE", str(CHECKOUT / "tests/tools/failing_allocation.cpp"), "-o", str(library)]
-    subprocess.run(command, check=True)
-    installation.own(library)
-    return library
-
-
 class Allocations:
     """One for each server: `name` tells them apart."""
 
     def __init__(self, installation: Installation, folder: pathlib.Path, name: str = "server") -> None:
-        library = folder / "failing_allocation.so"
-        if not library.exists():
-            build(installation, folder)
-        path = folder / f"failing_allocation.{name}"
-        path.write_bytes(bytes(ctypes.sizeof(Control)))
-        installation.own(path)
-        with path.open("r+b") as file:
-            self._map = mmap.mmap(file.fileno(), 0)
-        self._control = Control.from_buffer(self._map)
-        self.environment = {"LD_PRELOAD": str(library), "FAIL_ALLOCATION": str(path)}
+        size = ctypes.sizeof(Control)
+        loaded = Preload(installation, folder, "failing_allocation", "FAIL_ALLOCATION", size, name)
+        self._control = Control.from_buffer(loaded.control)
+        self.environment = loaded.environment
 
     def arm(self, target: str, at: int = 0, kinds: int = EVERYTHING, ever_after: bool = False) -> None:
         """Of the processes with the worker's or program's name `target` ("pganalytics ship")."""

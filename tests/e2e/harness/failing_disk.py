@@ -1,6 +1,6 @@
 """A program whose calls for files fail (tests/tools/failing_disk.cpp).
 
-    disk = FailingDisk(folder)
+    disk = FailingDisk(installation, folder)
     Ship(program, state, environment=disk.environment)
     disk.fail(WRITE | SYNC, errno.EIO, per_thousand=100, seed=7)
     ... what it does meanwhile ...
@@ -8,11 +8,10 @@
 """
 
 import ctypes
-import mmap
 import pathlib
-import subprocess
 
-from .installation import CHECKOUT
+from .installation import Installation
+from .preload import Preload
 
 OPEN, WRITE, SYNC, RENAME, UNLINK, TRUNCATE = (1 << place for place in range(6))
 EVERY_CALL = (1 << 6) - 1
@@ -30,15 +29,10 @@ class Control(ctypes.Structure):
 
 
 class FailingDisk:
-    def __init__(self, folder: pathlib.Path) -> None:
-        library, path = folder / "failing_disk.so", folder / "failing_disk"
-        command = ["c++", "-std=c++20", "-O1", "-shared", "-fPIC", "-fno-exceptions", "-fno-rtti", "-D_GNU_SOURCE"]
-        subprocess.run([*command, str(CHECKOUT / "tests/tools/failing_disk.cpp"), "-o", str(library)], check=True)
-        path.write_bytes(bytes(ctypes.sizeof(Control)))
-        with path.open("r+b") as file:
-            self._map = mmap.mmap(file.fileno(), 0)
-        self._control = Control.from_buffer(self._map)
-        self.environment = {"LD_PRELOAD": str(library), "FAIL_DISK": str(path)}
+    def __init__(self, installation: Installation, folder: pathlib.Path) -> None:
+        loaded = Preload(installation, folder, "failing_disk", "FAIL_DISK", ctypes.sizeof(Control))
+        self._control = Control.from_buffer(loaded.control)
+        self.environment = loaded.environment
 
     def fail(self, calls: int, error: int, per_thousand: int, seed: int) -> None:
         control = self._control
