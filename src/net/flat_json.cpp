@@ -2,7 +2,8 @@
 #include "pganalytics/net/flat_json.hpp"
 
 #include <rapidjson/memorystream.h>
-#include <rapidjson/reader.h>
+
+#include "pganalytics/net/json_memory.hpp"
 
 namespace pganalytics::net {
 
@@ -89,7 +90,7 @@ bool FlatJson::parse(std::string_view json) {
     constexpr unsigned kFlags =
         rapidjson::kParseValidateEncodingFlag | rapidjson::kParseIterativeFlag;
     FlatJsonHandler handler(*this);
-    rapidjson::Reader reader;
+    JsonReader reader;
     rapidjson::MemoryStream bytes(json.data(), json.size());
     if (reader.Parse<kFlags>(bytes, handler).IsError() || bytes.Tell() != json.size()) return false;
     for (const Member& member : members_) {

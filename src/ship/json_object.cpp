@@ -1,22 +1,22 @@
 // JSON from outside, by RapidJSON (see the header). Runs in ship and register.
 #include "pganalytics/ship/json_object.hpp"
 
-#include <rapidjson/document.h>
-
 #include <utility>
+
+#include "pganalytics/net/json_memory.hpp"
 
 namespace pganalytics::ship {
 
 struct JsonObject::State {
-    rapidjson::Document document;
+    net::JsonDocument document;
 
-    const rapidjson::Value* find(std::string_view path) const {
-        const rapidjson::Value* value = &document;
+    const net::JsonDocument::ValueType* find(std::string_view path) const {
+        const net::JsonDocument::ValueType* value = &document;
         while (!path.empty()) {
             const std::string_view name = path.substr(0, path.find('.'));
             path.remove_prefix(std::min(name.size() + 1, path.size()));
             if (!value->IsObject()) return nullptr;
-            const rapidjson::Value key(
+            const net::JsonDocument::ValueType key(
                 rapidjson::StringRef(name.data(), static_cast<rapidjson::SizeType>(name.size())));
             const auto member = value->FindMember(key);
             if (member == value->MemberEnd()) return nullptr;
@@ -43,19 +43,19 @@ std::optional<JsonObject> JsonObject::parse(std::string_view json) {
 }
 
 std::optional<std::string> JsonObject::text(std::string_view path) const {
-    const rapidjson::Value* value = state_->find(path);
+    const net::JsonDocument::ValueType* value = state_->find(path);
     if (value == nullptr || !value->IsString()) return std::nullopt;
     return std::string(value->GetString(), value->GetStringLength());
 }
 
 std::optional<uint64_t> JsonObject::number(std::string_view path) const {
-    const rapidjson::Value* value = state_->find(path);
+    const net::JsonDocument::ValueType* value = state_->find(path);
     if (value == nullptr || !value->IsUint64()) return std::nullopt;
     return value->GetUint64();
 }
 
 std::optional<bool> JsonObject::boolean(std::string_view path) const {
-    const rapidjson::Value* value = state_->find(path);
+    const net::JsonDocument::ValueType* value = state_->find(path);
     if (value == nullptr || !value->IsBool()) return std::nullopt;
     return value->GetBool();
 }

@@ -9,7 +9,6 @@
 #pragma once
 
 #include <rapidjson/error/en.h>
-#include <rapidjson/reader.h>
 
 #include <array>
 #include <charconv>
@@ -22,6 +21,7 @@
 #include <vector>
 
 #include "pganalytics/core/utf8.hpp"
+#include "pganalytics/net/json_memory.hpp"
 #include "pganalytics/serve/json_problem.hpp"
 #include "pganalytics/serve/limits.hpp"
 
@@ -166,7 +166,7 @@ std::optional<JsonProblem> parse_strict_json(std::string& text, Sink& sink) {
     const bool has_unicode_escapes = text.find("\\u") != std::string::npos;
     rapidjson::InsituStringStream stream(text.data());
     JsonRules<Sink> rules(sink, stream, has_unicode_escapes);
-    rapidjson::Reader reader;
+    net::JsonReader reader;
     // The parser recurses, but only after the rules have let it one level deeper: kJsonDepth times
     // at most. (The iterative form costs a third more.)
     constexpr unsigned kFlags = rapidjson::kParseInsituFlag | rapidjson::kParseNumbersAsStringsFlag;
