@@ -46,7 +46,9 @@ TEST(JsonMemoryTest, AParserEndsWithBadAlloc) {
             failed = failing.failed();
         }
         ASSERT_NE(object.has_value(), failed);
-        if (object) EXPECT_EQ(object->text("name"), "the name");
+        if (object) {
+            EXPECT_EQ(object->text("name"), "the name");
+        }
     }
     // Its own, its document's, and chunks and a stack that grow.
     EXPECT_GT(refused, 10U);
