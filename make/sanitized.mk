@@ -12,6 +12,12 @@ sanitized:
 	+@config=$$(tools/server-matrix $(SANITIZED_MAJOR)) && PGANALYTICS_SANITIZED=1 \
 	    $(MAKE) --no-print-directory BUILD=$(BUILD)/sanitized SANITIZED=1 PG_CONFIG="$${config#* }" e2e
 
+# PostgreSQL's own assertions look on, in the server and in what of its headers is in the library.
+## make asserted        end-to-end tests on a server with assertions, built here (TESTS="files" for some)
+asserted:
+	+@config=$$(tools/server-matrix asserted) && \
+	    $(MAKE) --no-print-directory BUILD=$(BUILD)/asserted PG_CONFIG="$${config#* }" e2e
+
 # What runs in threads: the one beside ship's loop (host/side_thread), and who uses it.
 threads_dir := $(BUILD)/threads
 threads_tests := $(wildcard tests/unit/host/side_thread_test.cpp tests/unit/ship/host_reader_test.cpp \
@@ -35,4 +41,4 @@ $(threads_dir)/test: $(threads_objects)
 
 -include $(threads_objects:.o=.d)
 
-.PHONY: sanitized threads
+.PHONY: sanitized asserted threads
