@@ -77,18 +77,19 @@ dsm_segment* attach_lasting_segment(dsm_handle handle) {
     return lasting([&] { return dsm_attach(handle); });
 }
 
-void set_session_settings(std::span<const SessionSetting> settings, bool as_superuser) {
+void set_session_settings(std::span<const SessionSetting> settings, bool as_superuser,
+                          GucSource source) {
     const GucContext context = as_superuser ? PGC_SUSET : PGC_USERSET;
     for (const SessionSetting& setting : settings) {
         if (GetConfigOption(setting.name, true, false) == nullptr) continue;
-        SetConfigOption(setting.name, setting.value, context, PGC_S_SESSION);
+        SetConfigOption(setting.name, setting.value, context, source);
     }
 }
 
-void set_lock_timeout(int lock_timeout_ms) {
+void set_lock_timeout(int lock_timeout_ms, GucSource source) {
     char text[16];
     std::snprintf(text, sizeof text, "%d", lock_timeout_ms);
-    SetConfigOption("lock_timeout", text, PGC_USERSET, PGC_S_SESSION);
+    SetConfigOption("lock_timeout", text, PGC_USERSET, source);
 }
 
 }  // namespace pganalytics::pg

@@ -89,8 +89,8 @@ constexpr SessionSetting kForSuperuser[] = {
 }  // namespace
 
 void prepare_session(int lock_timeout_ms) {
-    set_session_settings(kBeforeConnecting, false);
-    set_lock_timeout(lock_timeout_ms);
+    set_session_settings(kBeforeConnecting, false, PGC_S_OVERRIDE);
+    set_lock_timeout(lock_timeout_ms, PGC_S_OVERRIDE);
 }
 
 void settle_session() {

@@ -48,9 +48,11 @@ struct SessionSetting {
 };
 
 // Sets each for the session, above what the database or role has; outside of a transaction, inside
-// try_postgres. A setting this server does not have is passed over.
-void set_session_settings(std::span<const SessionSetting> settings, bool as_superuser);
+// try_postgres. A setting this server does not have is passed over. Before there is a user
+// PGC_S_OVERRIDE has to be the source: what a session sets is set by somebody.
+void set_session_settings(std::span<const SessionSetting> settings, bool as_superuser,
+                          GucSource source = PGC_S_SESSION);
 // lock_timeout, for the session. Inside try_postgres.
-void set_lock_timeout(int lock_timeout_ms);
+void set_lock_timeout(int lock_timeout_ms, GucSource source = PGC_S_SESSION);
 
 }  // namespace pganalytics::pg
