@@ -1,5 +1,7 @@
 """A private PostgreSQL server with this build."""
 
+import fcntl
+import functools
 import os
 import pathlib
 import random
@@ -8,6 +10,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 from typing import Any
 
 import psycopg
@@ -34,16 +37,32 @@ DEFAULTS: dict[str, Any] = {
 ENDS_WITH_PROGRAM = re.compile(r"/pganalytics$")
 
 
+@functools.cache
+def reservations() -> int:
+    """A file in which each test process locks the byte of each port it has chosen, until it ends: several that run side
+    by side would choose the same between looking and listening."""
+    path = os.path.join(tempfile.gettempdir(), f"pganalytics-ports-{os.getuid()}")
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+
+
+chosen: set[int] = set()
+
+
 def free_port() -> int:
     """A TCP port of the loopback nobody listens on, below those the kernel gives to clients."""
+    locks = reservations()
     while True:
         port = random.SystemRandom().randrange(20000, 32000)
-        with socket.socket() as probe:
-            try:
+        if port in chosen:
+            continue
+        try:
+            fcntl.lockf(locks, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
+            with socket.socket() as probe:
                 probe.bind(("127.0.0.1", port))
-                return port
-            except OSError:
-                continue
+        except OSError:
+            continue
+        chosen.add(port)
+        return port
 
 
 class Server:
