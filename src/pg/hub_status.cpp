@@ -1,6 +1,8 @@
 // The hub worker's side of shared memory (see the header). Runs in the hub worker.
 #include "pganalytics/pg/hub_status.hpp"
 
+#include <algorithm>
+
 #include "pganalytics/pg/guard.hpp"
 #include "pganalytics/pg/shared_state.hpp"
 
@@ -8,7 +10,10 @@ namespace pganalytics::pg {
 
 namespace {
 
-constexpr int64_t kFailedStartPauseUs = 60 * int64_t{1000000};
+// After the first failed start the postmaster's own pause (module.cpp) is all, as what made it fail
+// may be over: memory that ran out for a moment, connections that were all taken.
+constexpr int64_t kShortestStartPauseUs = 5 * int64_t{1000000};
+constexpr int64_t kLongestStartPauseUs = 60 * int64_t{1000000};
 
 HubShared& shared() { return shared_state()->hub; }
 
@@ -20,10 +25,12 @@ int failed_start_delay_ms() {
     if (shared().failed_starts == 0) return 0;
     // Somebody reloaded between that worker's end and the start of this one.
     if (PgReloadTime > shared().last_failed_start) return 0;
+    const int doublings = std::min(shared().failed_starts - 1, 10);
+    const int64_t pause = std::min(kShortestStartPauseUs << doublings, kLongestStartPauseUs);
     const int64_t since = now - shared().last_failed_start;
     // A clock set back must not keep it away.
-    if (since < 0 || since >= kFailedStartPauseUs) return 0;
-    return static_cast<int>((kFailedStartPauseUs - since) / 1000 + 1);
+    if (since < 0 || since >= pause) return 0;
+    return static_cast<int>((pause - since) / 1000 + 1);
 }
 
 void publish_starting() {

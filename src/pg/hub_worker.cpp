@@ -52,8 +52,8 @@ void on_exit(int, Datum) {
     publish_gone();
 }
 
-// One that could not start (its database is missing: InitPostgres ends it) waits a minute before it
-// tries again and logs again; a reload ends the wait.
+// One that could not start (its database is missing: InitPostgres ends it) waits before it tries
+// again and logs again, up to a minute; a reload ends the wait.
 void wait_after_failed_start() {
     while (const int delay_ms = failed_start_delay_ms()) {
         WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, delay_ms,

@@ -214,6 +214,15 @@ def test_standby_becomes_the_hub(world: World) -> None:
     assert curl.push([entry()]).json()["metrics_inserted"] == 1
 
 
+def test_a_start_that_failed_once_is_tried_again_soon(world: World) -> None:
+    hub = world.hub(settings={"pganalytics.hub_database": "late"}, ready=False)
+    hub.execute("create extension pganalytics")
+    wait_state(hub, 'the hub worker could not connect to database "late"')
+    hub.execute("create database late")
+    # Nobody reloads; one that failed again and again would wait for a minute.
+    hub.make_ready(deadline=40)
+
+
 @pytest.mark.time_limit(120)
 def test_databases_that_are_no_hub(world: World) -> None:
     hub = world.hub(settings={"pganalytics.hub_database": "nowhere"}, ready=False)

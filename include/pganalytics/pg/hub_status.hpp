@@ -16,8 +16,8 @@ namespace pganalytics::pg {
 // --- the worker's life
 
 // Before it connects, which is where a missing database ends it: counted as failed until
-// publish_connected(). Answers the milliseconds to wait first, so that a worker that cannot start
-// says so once a minute only.
+// publish_connected(). Answers the milliseconds to wait first, twice as long each time, so that a
+// worker that cannot start says so once a minute only in the end.
 int failed_start_delay_ms();
 void publish_starting();
 void publish_connected();
