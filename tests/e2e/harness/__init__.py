@@ -7,7 +7,7 @@ Fixtures (tests/e2e/conftest.py)
     server          one plain server of `world` with the library preloaded, started
     hub             a ready hub of `world` (collector and hub in one)
     module_hub      a ready hub for the module's tests, for those that change nothing for others
-    rng             random.Random seeded with --seed (printed at the start)
+    rng             random.Random seeded with --seed
 
 World
 
