@@ -24,6 +24,7 @@ from collections.abc import Callable
 from typing import Any
 
 from . import frames
+from .clocks import Clock
 from .installation import Installation
 from .pki import Authority, Pair
 from .waiting import wait_until
@@ -110,6 +111,8 @@ class Front:
         master.write_text(f"1 {self.master.hex()}\n")
         master.chmod(0o600)
         single = settings.pop("single", False)
+        # One that the test sets.
+        self.clock = Clock(installation, self.folder) if settings.pop("clock", False) else None
         port, console = free_port(), free_port()
         self.settings = frames.Settings(
             hub_id=str(uuid.uuid4()),
@@ -158,7 +161,7 @@ class Front:
             ["bash", "-c", f'exec "$0" serve 3<&{theirs.fileno()}', str(program)],
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
-            env=self.installation.environment(),
+            env=self.installation.environment() | (self.clock.environment if self.clock else {}),
             **options,
         )
         theirs.close()
