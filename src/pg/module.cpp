@@ -1,5 +1,5 @@
 // What the library shows to the server: the magic block, _PG_init and every exported symbol, all in
-// this file. Functions here are thin; the work is elsewhere.
+// this file and all of the same form: guarded (lint entries). The work is elsewhere.
 #include "pganalytics/pg/collector.hpp"
 #include "pganalytics/pg/functions.hpp"
 #include "pganalytics/pg/guard.hpp"
@@ -42,27 +42,7 @@ void register_workers() {
             {"pganalytics hub", "pganalytics_hub_main", BgWorkerStart_RecoveryFinished});
 }
 
-}  // namespace
-
-}  // namespace pganalytics::pg
-
-// An SQL function of this name, which is `implementation`.
-#define PGANALYTICS_SQL_FUNCTION(name, implementation) \
-    PGDLLEXPORT Datum name(PG_FUNCTION_ARGS);          \
-    PG_FUNCTION_INFO_V1(name);                         \
-    Datum name(PG_FUNCTION_ARGS) { return pganalytics::pg::implementation(fcinfo); }
-
-extern "C" {
-
-PG_MODULE_MAGIC;
-
-PGDLLEXPORT void _PG_init();
-PGDLLEXPORT void pganalytics_collector_main(Datum);
-PGDLLEXPORT void pganalytics_visitor_main(Datum);
-PGDLLEXPORT void pganalytics_hub_main(Datum);
-
-void _PG_init() {
-    using namespace pganalytics::pg;
+void initialise() {
     const bool preloading = process_shared_preload_libraries_in_progress;
     define_settings(preloading);
     // pg_upgrade wants a server that does nothing by itself.
@@ -71,11 +51,33 @@ void _PG_init() {
     register_workers();
 }
 
-void pganalytics_collector_main(Datum) { pganalytics::pg::run_collector(); }
+}  // namespace
 
-void pganalytics_visitor_main(Datum segment) { pganalytics::pg::run_visitor(segment); }
+}  // namespace pganalytics::pg
 
-void pganalytics_hub_main(Datum) { pganalytics::pg::run_hub(); }
+// An SQL function of this name, which is `implementation`.
+#define PGANALYTICS_SQL_FUNCTION(name, implementation)                                            \
+    PGDLLEXPORT Datum name(PG_FUNCTION_ARGS);                                                     \
+    PG_FUNCTION_INFO_V1(name);                                                                    \
+    Datum name(PG_FUNCTION_ARGS) {                                                                \
+        return pganalytics::pg::guarded([&] { return pganalytics::pg::implementation(fcinfo); }); \
+    }
+
+// What else the server calls by its name: `body`, which may use the parameters.
+#define PGANALYTICS_ENTRY(name, parameters, body)                 \
+    PGDLLEXPORT void name parameters;                             \
+    void name parameters {                                        \
+        pganalytics::pg::guarded([&] { pganalytics::pg::body; }); \
+    }
+
+extern "C" {
+
+PG_MODULE_MAGIC;
+
+PGANALYTICS_ENTRY(_PG_init, (), initialise())
+PGANALYTICS_ENTRY(pganalytics_collector_main, (Datum), run_collector())
+PGANALYTICS_ENTRY(pganalytics_visitor_main, (Datum segment), run_visitor(segment))
+PGANALYTICS_ENTRY(pganalytics_hub_main, (Datum), run_hub())
 
 PGANALYTICS_SQL_FUNCTION(pganalytics_version, sql_version)
 PGANALYTICS_SQL_FUNCTION(pganalytics_status, sql_status)

@@ -48,12 +48,13 @@ struct Control {
     uint64_t fail_at;  // 0: count only
     uint64_t calls;
     uint64_t failed;
-    char target[64];  // name of a worker or "pganalytics ship"
+    char target[64];  // name of a worker, "pganalytics ship", or a session's application_name
     char where[3800];
 };
 
 Control* control = nullptr;
 BackgroundWorker** worker = nullptr;  // null outside of a server
+char** session = nullptr;             // its application_name
 MemoryContext* top_context = nullptr;
 MemoryContext* error_context = nullptr;
 bool methods_taken = false;
@@ -85,16 +86,20 @@ __attribute__((constructor)) void begin() {
     backtrace(frames, 4);  // it loads a library the first time
     inside = false;
     look_up(worker, "MyBgworkerEntry");
+    look_up(session, "application_name");
     look_up(top_context, "TopMemoryContext");
     look_up(error_context, "ErrorContext");
     read_program();
     control = mapped;
 }
 
-bool is_target() {
-    const char* name = worker == nullptr ? program : *worker == nullptr ? "" : (*worker)->bgw_name;
-    return strcmp(name, control->target) == 0;
+const char* own_name() {
+    if (worker == nullptr) return program;
+    if (*worker != nullptr) return (*worker)->bgw_name;
+    return session != nullptr && *session != nullptr ? *session : "";
 }
+
+bool is_target() { return strcmp(own_name(), control->target) == 0; }
 
 void note_place() {
     void* frames[48];

@@ -7,9 +7,12 @@
 //                       everything it calls that calls PostgreSQL, keeps only plain data on its
 //                       stack. An ERROR comes back as a FlatError; what it left behind (locks,
 //                       transaction) is the caller's to clean up, see transaction.hpp.
-//   PostgreSQL -> C++   guarded(lambda): for extern "C" functions. Catches everything, leaves the
-//                       handler, and only then raises ERROR. guarded_or(value, lambda): the same
-//                       for workers' loops, where an exception is logged and answered with `value`.
+//   PostgreSQL -> C++   guarded(lambda): for what PostgreSQL calls. Catches everything, leaves the
+//                       handler, and only then raises ERROR. Each entry point of the library is
+//                       one (module.cpp, which lint holds to it); those further in bring the error
+//                       to where nothing of PostgreSQL's is left half done. guarded_or(value,
+//                       lambda): the same for workers' loops and callbacks, where an exception is
+//                       logged and answered with `value`.
 //
 // Never ereport inside catch, never throw inside the lambda of try_postgres.
 #pragma once
@@ -48,6 +51,20 @@ namespace detail {
 bool call_postgres(void (*function)(void*), void* argument, FlatError* error) noexcept;
 void describe_exception(FlatError* error) noexcept;  // inside a catch block only
 void log_exception(const FlatError& error);
+
+// Where PostgreSQL goes after an ERROR. An exception that passed a PG_TRY has left them as they
+// were in there.
+class Handlers {
+  public:
+    void restore() const noexcept {
+        PG_exception_stack = jump_;
+        error_context_stack = context_;
+    }
+
+  private:
+    sigjmp_buf* jump_ = PG_exception_stack;
+    ErrorContextCallback* context_ = error_context_stack;
+};
 }  // namespace detail
 
 template <class Function>
@@ -60,12 +77,13 @@ template <class Function>
         const_cast<void*>(static_cast<const void*>(std::addressof(function))), &error);
 }
 
-// For extern "C" functions: what `function` throws becomes an ERROR. Its result must be plain. The
-// lambda may hold C++ values as long as none is alive across a call that raises ERROR.
+// What `function` throws becomes an ERROR. Its result must be plain. The lambda may hold C++ values
+// as long as none is alive across a call that raises ERROR.
 template <class Function>
 auto guarded(Function&& function) {
     using Answer = std::invoke_result_t<Function>;
     static_assert(std::is_void_v<Answer> || std::is_trivially_destructible_v<Answer>);
+    const detail::Handlers handlers;
     FlatError error;
     bool failed = false;
     if constexpr (std::is_void_v<Answer>) {
@@ -75,7 +93,9 @@ auto guarded(Function&& function) {
             detail::describe_exception(&error);
             failed = true;
         }
-        if (failed) raise(error);
+        if (!failed) return;
+        handlers.restore();
+        raise(error);
     } else {
         Answer answer{};
         try {
@@ -84,8 +104,9 @@ auto guarded(Function&& function) {
             detail::describe_exception(&error);
             failed = true;
         }
-        if (failed) raise(error);
-        return answer;
+        if (!failed) return answer;
+        handlers.restore();
+        raise(error);
     }
 }
 

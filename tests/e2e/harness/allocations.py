@@ -41,7 +41,8 @@ class Allocations:
         self.environment = loaded.environment
 
     def arm(self, target: str, at: int = 0, kinds: int = EVERYTHING, ever_after: bool = False) -> None:
-        """Of the processes with the worker's or program's name `target` ("pganalytics ship")."""
+        """Of the processes with the worker's or program's name `target` ("pganalytics ship"), or of the sessions with that
+        application_name."""
         self.disarm()
         control = self._control
         control.calls = control.failed = control.failed_kind = 0
