@@ -40,11 +40,18 @@ Task<> WorkerLink::run() {
     }
 }
 
-// Sees to it that what waits is written when the socket takes it.
+// Sees to it that what waits is written when the socket takes it. Where memory is short for that,
+// the next frame from the worker or to it begins anew.
 void WorkerLink::write_later() {
     if (writing_ || (socket_.events() & POLLOUT) == 0) return;
     writing_ = true;
-    asio::co_spawn(io_, write_loop(), asio::detached);
+    try {
+        asio::co_spawn(io_, write_loop(), [this](const std::exception_ptr& failure) {
+            if (failure) writing_ = false;
+        });
+    } catch (const std::bad_alloc&) {
+        writing_ = false;
+    }
 }
 
 Task<> WorkerLink::write_loop() {
