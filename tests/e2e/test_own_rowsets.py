@@ -100,9 +100,15 @@ def test_a_rowset_from_its_definition_to_a_view(hub: Hub) -> None:
     # Only what changed is sent, and what is gone is named.
     hub.execute("delete from orders where region = 'south'; update orders set amount = 7 where region = 'north'")
     hub.wait_rows("own_rows", where="rowset = 'orders' and (\"row\" ->> 'total')::float8 = 7", deadline=20)
-    gone = "select key from pganalytics.pganalytics_gone where rowset = 'own.rows'"
-    keys = wait_until(lambda: hub.query(gone), 20, "the row is gone")
-    assert keys and len(keys) == 1 and keys[0][0]["rowset"] == "orders" and keys[0][0]["key"] == '["south"]'
+    named = "select key ->> 'rowset', key ->> 'key' from pganalytics.pganalytics_gone where rowset = 'own.rows'"
+    # A cycle read before the enrolment is sent after it, and the next one whole again. Where that comes so late that it
+    # does not have the row any more nothing is named: what is complete, later and without it says the same.
+    whole = (
+        "select from pganalytics.pganalytics_fulls where rowset = 'own.orders' and complete"
+        " and time > (select max(time) from pganalytics.own_rows where rowset = 'orders' and key = '[\"south\"]')"
+    )
+    wait_until(lambda: hub.query(named) == [("orders", '["south"]')] or hub.query(whole), 20, "the row is gone")
+    assert hub.query(named) in ([], [("orders", '["south"]')])
 
     # Dropped: the hub is told that nothing is there any more.
     before = hub.value("select count(*) from pganalytics.pganalytics_fulls where rowset = 'own.orders'")
