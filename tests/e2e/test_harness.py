@@ -11,7 +11,7 @@ import uuid
 
 import pytest
 
-from harness import World, ledger, processes, scorecard, wait_until
+from harness import World, checks, ledger, processes, scorecard, wait_until
 from harness.installation import SANITIZED
 from harness.server import Server
 from harness.waiting import Deadline
@@ -52,6 +52,7 @@ def test_crash_is_noticed(world: World) -> None:
     server = world.server(settings=NOTHING | {"restart_after_crash": "on"})
     crash_a_backend(server)
     complaints = server.close()
+    assert server.unexpected_restarts() == 1
     # (a sanitizer takes the signal, says where, and aborts)
     number = 6 if SANITIZED else 11
     assert any(f"was terminated by signal {number}" in complaint for complaint in complaints)
@@ -151,6 +152,39 @@ def test_the_scorecard_adds_up() -> None:
     assert scorecard.clean(total) and not scorecard.clean(total | {"lost": 1}) and not scorecard.clean(total | {"secrets": 1})
     line = scorecard.text(total, 1.5)
     assert "held 7 pushes" in line and "for 1.50 hours" in line and "4 faults of 3 kinds (kills 3, disk 1)" in line
+
+
+def test_the_scorecard_tells_what_no_ledger_explains(capsys: pytest.CaptureFixture[str]) -> None:
+    good = (
+        "produced             9  3 runs, 1 without an end\nin parts            10\nstored               6  1 of them are in"
+        " the spool, too\nspooled              2\ndeclared lost        2  too old 2\nin flight            1\nlost"
+        "                 0\ndoubled              0\ndeclared twice       1  declared lost, but stored or in the spool\n"
+        "others               4  stored, but not of this journal\nthe ledger is in balance\n"
+    )
+    of = ledger.figures(f"server: {good}")
+    assert (of["produced"], of["in parts"], of["stored"], of["declared twice"], of["others"]) == (9, 10, 6, 1, 4)
+    assert ledger.unexplained(good) == ledger.unexplained(f"server: {good}") == 0
+    assert ledger.unexplained(good.replace("10\n", "12\n")) == 2, "in no class"
+    assert ledger.unexplained(good.replace("1 without", "0 without")) == 1, "no kill that explains it"
+    assert ledger.unexplained("pganalytics: error: no journal") == 0
+    scorecard.score_wrong(restarts=0, unexplained=0)
+    assert capsys.readouterr().out == ""
+    scorecard.score_wrong(restarts=2, unexplained=0)
+    total = scorecard.sums(scorecard.scores(capsys.readouterr().out))
+    assert total == {"restarts": 2} and not scorecard.clean(total)
+    assert "unexplained 3, server restarts 2" in scorecard.text(total | {"unexplained": 3}, 1)
+
+
+def test_crash_restarts_are_told_by_their_cause() -> None:
+    def crash(how: str) -> str:
+        return f"LOG:  server process (PID 1) {how}\nDETAIL:  x\nLOG:  terminating any other active server processes\n"
+
+    killed, broken = crash("was terminated by signal 9: Killed"), crash("was terminated by signal 11: Segmentation fault")
+    log = killed + "LOG:  all server processes terminated; reinitializing\n" + broken + crash("exited with exit code 1")
+    assert (checks.crash_restarts(log), checks.crash_restarts(log, ("9", "5"))) == (3, 2)
+    # The last end before it is its cause.
+    assert checks.crash_restarts("worker (PID 2) was terminated by signal 9\n" + crash("exited with exit code 2"), ("9",)) == 1
+    assert checks.crash_restarts(killed, ("99", "1")) == 1 and checks.crash_restarts("") == 0
 
 
 def test_wait_until_says_what_it_waited_for() -> None:

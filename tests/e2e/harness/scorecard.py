@@ -8,9 +8,16 @@ GROUPS = ("kills", "disk", "network", "clock", "certificates", "ddl", "herd")
 
 
 def score(**counts: int) -> None:
-    """Names: held, servers, refused, executions, states, lost, doubled, unexplained, restarts, sessions, secrets; a
-    group of faults, and with `_kinds` behind it how many kinds there were."""
+    """Names: held, servers, refused, executions, states, lost, doubled, unexplained (of a ledger, in none of its
+    classes), restarts (of a server by a crash that no test made), sessions, secrets; a group of faults, and with
+    `_kinds` behind it how many kinds there were."""
     print(MARK + json.dumps(counts), flush=True)
+
+
+def score_wrong(**counts: int) -> None:
+    """What any test may find at its end, and none should; nothing is told of what was not found."""
+    if found := {name: count for name, count in counts.items() if count}:
+        score(**found)
 
 
 def scores(printed: str) -> list[dict[str, int]]:

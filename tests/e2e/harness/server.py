@@ -349,6 +349,9 @@ class Server:
         complaints += checks.last_words(self.state)
         return [f"{self.name}: {complaint}" for complaint in complaints]
 
+    def unexpected_restarts(self) -> int:
+        return 0 if self._crash_expected else checks.crash_restarts(self.log())
+
     def remove(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
 

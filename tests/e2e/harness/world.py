@@ -6,7 +6,7 @@ import shutil
 import tempfile
 from typing import Any
 
-from . import ledger
+from . import ledger, scorecard
 from .hub import Hub
 from .installation import Installation
 from .server import Server, make_folder
@@ -78,7 +78,12 @@ class World:
         # Standbys first, so that no primary waits for them.
         for server in reversed(self.servers):
             complaints += server.close()
-        complaints += ledger.complaints(self.servers)
+        wrong = ledger.complaints(self.servers)
+        complaints += wrong
+        scorecard.score_wrong(
+            restarts=sum(server.unexpected_restarts() for server in self.servers),
+            unexplained=sum(ledger.unexplained(one) for one in wrong),
+        )
         if self.keep:
             print(f"kept: {self.folder}")
         else:
