@@ -26,6 +26,7 @@ include make/tests.mk
 include make/lint.mk
 include make/coverage.mk
 include make/fuzz.mk
+include make/valgrind.mk
 include make/more.mk
 
 library_make = $(MAKE) --no-print-directory -f make/library.mk

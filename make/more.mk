@@ -17,8 +17,8 @@ endif
 
 ## make torture         1,000,000 crash states and 100,000 damaged spools, 2,000 kills (TORTURE_KILLS="n seconds"),
 ##                      1,920 faults of a network, 200 collectors at once, a frozen volume, lifecycles in full, 50,000
-##                      tables, 500 databases (TORTURE_TABLES=n TORTURE_DATABASES=n), 60 steps of a clock, all hostile input, fuzzing, a
-##                      search for secrets; ends with a scorecard. PARTS="a b"
+##                      tables, 500 databases (TORTURE_TABLES=n TORTURE_DATABASES=n), 60 steps of a clock, all hostile input, fuzzing,
+##                      sanitizers, valgrind, a search for secrets; ends with a scorecard. PARTS="a b"
 ##                      for some (tests/torture/run --list), SEED=n again what a seed gave; hours
 torture: private $(spool_states) $(fuzz_programs)
 	@PGANALYTICS_BINDIR="$$(cat $(BUILD)/private-bindir)" $(PYTHON) -B tests/torture/run $(if $(SEED),--seed $(SEED)) $(PARTS)
