@@ -6,6 +6,7 @@
 #include <cstring>
 #include <limits>
 #include <numeric>
+#include <utility>
 
 #include "pganalytics/core/ordered_key.hpp"
 
@@ -34,6 +35,14 @@ size_t first_not_less(const std::vector<uint64_t>& sorted, uint64_t wanted) {
         left -= half;
     }
     return static_cast<size_t>(base - sorted.data());
+}
+
+std::vector<uint64_t> in_order(const std::vector<uint64_t>& numbers,
+                               const std::vector<uint32_t>& order) {
+    std::vector<uint64_t> out;
+    out.reserve(order.size());
+    for (const uint32_t index : order) out.push_back(numbers[index]);
+    return out;
 }
 
 }  // namespace
@@ -86,7 +95,19 @@ void SparseFilter::State::reserve_like(const State& other) {
     hashes.reserve(other.size());
 }
 
-void SparseFilter::State::clear() { *this = State{}; }
+void SparseFilter::State::shrink() {
+    keys.shrink_to_fit();
+    starts.shrink_to_fit();
+    prefixes.shrink_to_fit();
+    hashes.shrink_to_fit();
+    arrival.shrink_to_fit();
+}
+
+// A string that is assigned an empty one keeps its room.
+void SparseFilter::State::clear() {
+    std::string().swap(keys);
+    *this = State{};
+}
 
 void SparseFilter::begin(RowsetGroup group, size_t columns, std::span<const ColumnType> key_types,
                          bool full) {
@@ -225,9 +246,9 @@ bool SparseFilter::is_known(uint64_t prefix, std::string_view key, uint64_t hash
     return before_->hashes[cursor_++] == hash;
 }
 
-// Puts now_ and kept_ in the order of the keys; of rows with one key only the last stays.
-void SparseFilter::sort_reading() {
-    if (sorted_) return;
+// Where each row of now_ comes in the order of the keys: of rows with one key only the last is in
+// it.
+std::vector<uint32_t> SparseFilter::order_of_keys() const {
     struct Place {
         uint64_t prefix;
         uint32_t index;
@@ -240,31 +261,59 @@ void SparseFilter::sort_reading() {
         const int order = now_.key(a.index).compare(now_.key(b.index));
         return order != 0 ? order < 0 : a.index < b.index;
     });
+    std::vector<uint32_t> order;
+    order.reserve(places.size());
+    for (size_t i = 0; i < places.size(); ++i) {
+        const bool again = i + 1 < places.size() && places[i + 1].prefix == places[i].prefix &&
+                           now_.key(places[i + 1].index) == now_.key(places[i].index);
+        if (!again) order.push_back(places[i].index);
+    }
+    return order;
+}
+
+// Puts now_ and kept_ in the order of the keys; one vector after the other, because this is the
+// moment at which a reading takes most.
+void SparseFilter::sort_reading() {
+    if (sorted_) return;
+    const std::vector<uint32_t> order = order_of_keys();
+    sort_kept(order);
+    State sorted;
+    sorted.keys.reserve(now_.keys.size());
+    sorted.starts.reserve(order.size());
+    for (const uint32_t index : order) {
+        sorted.starts.push_back(static_cast<uint32_t>(sorted.keys.size()));
+        sorted.keys.append(now_.key(index));
+    }
+    std::string().swap(now_.keys);
+    now_.starts = {};
+    sorted.prefixes = in_order(std::exchange(now_.prefixes, {}), order);
+    const size_t read = now_.hashes.size();
+    sorted.hashes = in_order(std::exchange(now_.hashes, {}), order);
+    if (order.size() == read) {
+        sorted.arrival.resize(read);
+        for (size_t i = 0; i < read; ++i) sorted.arrival[order[i]] = static_cast<uint32_t>(i);
+    }
+    now_ = std::move(sorted);
+}
+
+void SparseFilter::sort_kept(const std::vector<uint32_t>& order) {
     std::vector<std::string_view> bodies(now_.size());
     for (const Kept& kept : kept_) bodies[kept.index] = kept.body;
-    kept_.clear();
-    State sorted;
-    sorted.reserve_like(now_);
-    sorted.arrival.resize(places.size());
-    for (size_t i = 0; i < places.size(); ++i) {
-        const uint32_t index = places[i].index;
-        if (i + 1 < places.size() && places[i + 1].prefix == places[i].prefix &&
-            now_.key(places[i + 1].index) == now_.key(index))
-            continue;
-        if (bodies[index].data() != nullptr)
-            kept_.push_back({static_cast<uint32_t>(sorted.size()), bodies[index]});
-        sorted.arrival[index] = static_cast<uint32_t>(sorted.size());
-        sorted.append_from(now_, index, now_.hashes[index]);
+    const size_t count = kept_.size();
+    kept_ = {};
+    kept_.reserve(count);
+    for (size_t i = 0; i < order.size(); ++i) {
+        const std::string_view body = bodies[order[i]];
+        if (body.data() != nullptr) kept_.push_back({static_cast<uint32_t>(i), body});
     }
-    if (sorted.size() != places.size()) sorted.arrival = {};
-    now_ = std::move(sorted);
 }
 
 // The state after this reading; appends the keys that are in before_ only to `gone`.
 SparseFilter::State SparseFilter::merge(bool complete, std::vector<std::string_view>* gone) {
     State next;
     if (before_ == nullptr || (complete && gone == nullptr)) {
-        next = now_;  // a copy without spare room; now_ keeps its room for the next reading
+        next = std::move(now_);
+        next.shrink();
         return next;
     }
     size_t old = 0;
@@ -298,8 +347,9 @@ SparseFilter::Changes SparseFilter::end(bool complete) {
     }
     sort_reading();
     Changes changes = changes_of_kept();
+    const size_t read = now_.size();
     State next = merge(complete, full_ ? nullptr : &changes.gone);
-    if (next.size() == now_.size()) next.arrival = now_.arrival;
+    if (next.arrival.empty() && next.size() == read) next.arrival = std::move(now_.arrival);
     const bool keyless_change =
         key_types_.empty() && before_ != nullptr && next.hashes != before_->hashes;
     changes.anything = requested_full_ || keyless_change || !changes.gone.empty() ||

@@ -154,6 +154,16 @@ Status limit_memory(uint64_t bytes) {
     return {};
 }
 
+size_t heap_bytes() {
+    const struct mallinfo2 told = mallinfo2();
+    return told.arena + told.hblkhd;
+}
+
+void give_back_memory() {
+    constexpr size_t kMany = size_t{8} << 20;
+    if (mallinfo2().fordblks > kMany) malloc_trim(0);
+}
+
 namespace {
 
 uint64_t microseconds(const timeval& time) {

@@ -46,6 +46,7 @@ void Cycle::start(const RowsetShape& shape, RowsetBegin begin) {
     begin_ = std::move(begin);
     malformed_ = false;
     received_ = not_taken_ = 0;
+    reading_limit_ = options_.reading_limit();
     skipped_ = !wanted(*shape.rowset);
     if (skipped_ || keeps_) return;
     if (begin_.partial) {
@@ -75,6 +76,7 @@ Status Cycle::begin_rowset(const RowsetBegin& begin) {
         begin_ = begin;
         malformed_ = skipped_ = false;
         received_ = 0;
+        reading_limit_ = options_.reading_limit();
         slices_.begin(group(), begin.slice);
         return {};
     }
@@ -106,7 +108,7 @@ Status Cycle::rows(std::string_view rows) {
 
 // Rows of a rowset that is to be filled.
 void Cycle::keep(std::string_view rows) {
-    const bool room = unfilled_bytes_ + rows.size() <= options_.reading_limit;
+    const bool room = unfilled_bytes_ + rows.size() <= reading_limit_;
     RowReader reader(rows);
     for (std::string_view body; reader.next(body); ++received_) not_taken_ += room ? 0 : 1;
     malformed_ = !reader.ok();
@@ -117,7 +119,7 @@ void Cycle::keep(std::string_view rows) {
 
 void Cycle::add_row(std::string_view body) {
     SparseFilter& filter = preview_filter_ ? *preview_filter_ : filter_;
-    if (filter.reading_bytes() > options_.reading_limit) {
+    if (filter.reading_bytes() > reading_limit_) {
         ++not_taken_;
         return;
     }
@@ -158,6 +160,7 @@ void Cycle::finish(bool complete, RowsetReport report) {
     report.complete = complete;
     if (std::exchange(keeps_, false) && !malformed_) {
         const bool whole = complete && not_taken_ == 0;
+        kept_.shrink_to_fit();
         unfilled_.push_back({&shape, begin_.datid, begin_.datname, begin_.time,
                              std::make_shared<const std::string>(std::exchange(kept_, {})), whole,
                              false, std::move(report)});

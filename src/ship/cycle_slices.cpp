@@ -12,7 +12,7 @@ void Cycle::keep_slice(std::string_view rows) {
     for (std::string_view body; reader.next(body);) ++count;
     received_ += count;
     malformed_ = !reader.ok();
-    slices_.add(rows, count, options_.reading_limit);
+    slices_.add(rows, count, reading_limit_);
 }
 
 void Cycle::end_slice(const RowsetEnd& end, RowsetReport report) {

@@ -12,6 +12,7 @@
 #include "pganalytics/host/process.hpp"
 #include "pganalytics/net/random.hpp"
 #include "pganalytics/ship/host_figures.hpp"
+#include "pganalytics/ship/reading_limit.hpp"
 
 namespace pganalytics::ship {
 
@@ -248,8 +249,7 @@ Status Shipper::begin_cycle(const CycleBegin& begin) {
     CycleOptions options;
     options.begin = begin;
     options.now = now_.monotonic;
-    options.reading_limit = std::max<size_t>(
-        static_cast<size_t>(std::max<int64_t>(settings_->memory_limit, 0)) / 3, size_t{8} << 20);
+    options.reading_limit = reading_limits(settings_->memory_limit);
     const bool hub = link_.identity() || link_.enrolling() || link_.expects_self_enrolment();
     options.use = begin.purpose == CyclePurpose::kPreview ? CycleUse::kPreview
                   : hub                                   ? CycleUse::kSend
@@ -340,6 +340,7 @@ void Shipper::finish_cycle() {
             waiters_.fail(begin.request, link_.problem());
             break;
     }
+    host::give_back_memory();
     figures_.cycle_cpu_us = process_cpu_us() - cycle_cpu_;
 }
 

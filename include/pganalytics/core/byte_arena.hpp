@@ -17,7 +17,8 @@ class ByteArena {
     std::string_view copy(std::string_view bytes) {
         if (bytes.empty()) return {};
         if (bytes.size() > left_) {
-            const size_t size = std::max(kBlockBytes, bytes.size());
+            const size_t usual = held_ < kManyBytes ? kBlockBytes : kLargeBlockBytes;
+            const size_t size = std::max(usual, bytes.size());
             blocks_.push_back(std::make_unique_for_overwrite<char[]>(size));
             next_ = blocks_.back().get();
             left_ = size;
@@ -39,7 +40,12 @@ class ByteArena {
     size_t held() const { return held_; }
 
   private:
+    // Small blocks come from the heap, where the next use finds their pages again. What is beyond
+    // many of them is seldom, and goes back to the system at once when it is freed (these are above
+    // malloc's threshold): the heap would keep it below whatever was allocated meanwhile.
     static constexpr size_t kBlockBytes = size_t{256} << 10;
+    static constexpr size_t kManyBytes = size_t{4} << 20;
+    static constexpr size_t kLargeBlockBytes = size_t{2} << 20;
     std::vector<std::unique_ptr<char[]>> blocks_;
     char* next_ = nullptr;
     size_t left_ = 0;

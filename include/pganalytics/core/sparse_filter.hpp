@@ -97,6 +97,7 @@ class SparseFilter {
         void append(std::string_view key, uint64_t prefix, uint64_t hash);
         void append_from(const State& other, size_t i, uint64_t hash);
         void reserve_like(const State& other);
+        void shrink();
         void clear();
     };
     struct Kept {
@@ -111,7 +112,9 @@ class SparseFilter {
     Changes changes_of_kept() const;
     std::string_view last_key(size_t end) const;
     bool is_known(uint64_t prefix, std::string_view key, uint64_t hash);
+    std::vector<uint32_t> order_of_keys() const;
     void sort_reading();
+    void sort_kept(const std::vector<uint32_t>& order);
     State merge(bool complete, std::vector<std::string_view>* gone);
 
     SipKey sip_key_;

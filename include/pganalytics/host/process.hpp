@@ -21,6 +21,11 @@ Status start_as_tool();
 // RLIMIT_DATA. From then on an allocation beyond it fails with std::bad_alloc.
 Status limit_memory(uint64_t bytes);
 
+// What malloc has of the system now, used or not; of what limit_memory() counts nearly all.
+size_t heap_bytes();
+// Pages that malloc keeps for later, where they are many.
+void give_back_memory();
+
 // From here on a fatal signal or an uncaught exception appends a few lines (time, part, cause) to
 // `<state_directory>/<part>.last_words`, 64 KB at most; the file is empty or absent while all is
 // well. Call once, after the state directory exists.

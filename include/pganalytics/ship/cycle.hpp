@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <set>
@@ -66,8 +67,9 @@ struct CycleOptions {
     CycleUse use = CycleUse::kSend;
     std::string plugin;  // preview of this one only; empty: all
     SnapshotOptions snapshots;
-    size_t reading_limit = 0;  // bytes a rowset may take while it is read
-    int64_t now = 0;           // monotonic
+    // Bytes a rowset may take while it is read (reading_limit.hpp); asked as it begins.
+    std::function<size_t()> reading_limit;
+    int64_t now = 0;  // monotonic
 };
 
 class Cycle {
@@ -156,8 +158,9 @@ class Cycle {
     RowsetBegin begin_;
     bool skipped_ = false;  // counted only
     bool malformed_ = false;
-    bool keeps_ = false;    // it goes to unfilled_
-    bool slicing_ = false;  // a slice, which goes to slices_
+    size_t reading_limit_ = 0;  // of this one
+    bool keeps_ = false;        // it goes to unfilled_
+    bool slicing_ = false;      // a slice, which goes to slices_
     std::string kept_;
     uint64_t received_ = 0;   // rows
     uint64_t not_taken_ = 0;  // of these, beyond the limit

@@ -30,7 +30,7 @@ class CycleTest : public testing::Test {
     RowsetReport report_of(const std::vector<std::string>& frames, RowsetEnd end) {
         CycleOptions options;
         options.snapshots.new_id = [] { return Uuid{1}; };
-        options.reading_limit = 1 << 20;
+        options.reading_limit = [] { return size_t{1} << 20; };
         options.now = now_ += 1000000;
         Cycle cycle(options, shapes_, filter_, schedule_, own_groups_, slices_);
         RowsetBegin begin;
@@ -86,7 +86,7 @@ TEST_F(CycleTest, PartialReadingsStandOnACompleteOne) {
     const auto partial = [&](const std::string& frame, uint64_t said, CycleUse use) {
         CycleOptions options;
         options.snapshots.new_id = [] { return Uuid{1}; };
-        options.reading_limit = 1 << 20;
+        options.reading_limit = [] { return size_t{1} << 20; };
         options.now = now_ += 1000000;
         options.use = use;
         Cycle cycle(options, shapes_, filter_, schedule_, own_groups_, slices_);
@@ -178,7 +178,7 @@ TEST_F(CycleTest, SizesComeAgainWithoutAVisit) {
     const auto cycle_with = [&](bool visited, const std::string& filled) {
         CycleOptions options;
         options.snapshots.new_id = [] { return Uuid{1}; };
-        options.reading_limit = 1 << 20;
+        options.reading_limit = [] { return size_t{1} << 20; };
         options.now = now_ += 1000000;
         Cycle cycle(options, shapes_, filter_, schedule_, own_groups_, slices_);
         if (visited) {
@@ -221,7 +221,7 @@ TEST_F(CycleTest, UseOfTablesTouchesTheirFiles) {
     const auto used = [&](std::initializer_list<uint32_t> relids, bool partial) {
         CycleOptions options;
         options.snapshots.new_id = [] { return Uuid{1}; };
-        options.reading_limit = 1 << 20;
+        options.reading_limit = [] { return size_t{1} << 20; };
         options.now = now_ += 1000000;
         Cycle cycle(options, shapes_, filter_, schedule_, own_groups_, slices_);
         RowsetBegin begin;
@@ -247,7 +247,7 @@ class SlicedCycleTest : public CycleTest {
                        const std::string& sqlstate = {}) {
         CycleOptions options;
         options.snapshots.new_id = [] { return Uuid{1}; };
-        options.reading_limit = limit_;
+        options.reading_limit = [this] { return limit_; };
         options.now = now_ += 1000000;
         Cycle cycle(options, shapes_, filter_, schedule_, own_groups_, slices_);
         RowsetBegin begin;
@@ -333,7 +333,7 @@ class OwnCycleTest : public testing::Test {
     std::unique_ptr<Cycle> cycle() {
         CycleOptions options;
         options.snapshots.new_id = [] { return Uuid{1}; };
-        options.reading_limit = 1 << 20;
+        options.reading_limit = [] { return size_t{1} << 20; };
         options.now = now_ += 1000000;
         return std::make_unique<Cycle>(options, shapes_, filter_, schedule_, own_groups_, slices_);
     }
