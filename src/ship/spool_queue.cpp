@@ -170,10 +170,10 @@ void SpoolQueue::forget_dropped() {
                   [this](const auto& asked) { return !side_->spool->holds(asked.first); });
 }
 
-void SpoolQueue::release_written() {
+void SpoolQueue::release_written(std::optional<int64_t> kept_time) {
     for (size_t i = pin_ == Pin::kMemory ? 1 : 0; i < memory_.size();) {
         Entry& entry = memory_[i];
-        if (entry.number == 0) {
+        if (entry.number == 0 || entry.snapshot->time == kept_time) {
             ++i;
             continue;
         }
@@ -198,6 +198,8 @@ void SpoolQueue::service(Moment now) {
         if ((!directory_.empty() || side_->files) && now.monotonic >= look_again_at_) open();
         return;
     }
+    // Those that were still being written when the next cycle came.
+    if (!memory_.empty()) release_written(memory_.back().snapshot->time);
     const auto unwritten = std::find_if(memory_.begin(), memory_.end(),
                                         [](const Entry& entry) { return entry.number == 0; });
     if (unwritten != memory_.end() && (away_ || now.monotonic - unwritten->since >= kTrust) &&

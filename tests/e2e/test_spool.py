@@ -120,11 +120,13 @@ def test_the_newest_comes_first_while_a_backlog_drains(ship: Ship, scripted: Scr
         cycle(ship)
     ship.pump(lambda: number(ship, "spool", "snapshots") == 5)
     # While the last cycle came in an older one may have been on its way.
-    ship.pump(lambda: scripted.pushes()[-1].json()["sequence"] == 5)
+    ship.pump_tries(lambda: scripted.pushes()[-1].json()["sequence"] == 5)
     before = len(scripted.pushes())
     scripted.script = None
-    ship.pump(lambda: number(ship, "queue", "snapshots") == 0, seconds=60)
-    assert [one.json()["sequence"] for one in scripted.pushes()[before:]][:3] == [5, 1, 2]
+    ship.pump_tries(lambda: number(ship, "queue", "snapshots") == 0)
+    # The newest may have been on its way to a busy hub, and came again.
+    sent = list(dict.fromkeys(one.json()["sequence"] for one in scripted.pushes()[before:]))
+    assert sent[:3] == [5, 1, 2]
 
 
 def test_what_is_dropped_is_declared_and_shipped(
@@ -231,7 +233,7 @@ def test_a_full_disk_heals_by_itself(
         assert one.status()["spool"]["state"] == "in use"
         before = len(scripted.pushes())
         scripted.script = None
-        one.pump(lambda: number(one, "queue", "snapshots") == 0, seconds=60)
+        one.pump_tries(lambda: number(one, "queue", "snapshots") == 0)
         assert {push.json()["sequence"] for push in scripted.pushes()[before:]} == {2, 3, 4}
         assert number(one, "dropped", "snapshots") == 1
     finally:

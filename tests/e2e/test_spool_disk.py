@@ -57,9 +57,9 @@ def test_a_frozen_volume_holds_nobody(volume: Volume, program: pathlib.Path, scr
         # The hub is back before the volume is: what is in memory goes.
         scripted.script = None
         before = len(scripted.pushes())
-        one.pump(lambda: number(one, "queue", "snapshots") <= 3, seconds=60)
+        one.pump_tries(lambda: number(one, "queue", "snapshots") <= 3)
         volume.thaw()
-        one.pump(lambda: number(one, "queue", "snapshots") == 0, seconds=60)
+        one.pump_tries(lambda: number(one, "queue", "snapshots") == 0)
         one.pump(lambda: one.status()["spool"]["state"] == "empty", seconds=30)
         stored = [push.json()["sequence"] for push in scripted.pushes()[before:]]
         assert set(stored) == set(range(1, made + 1)) and len(scripted.stored) == made
@@ -144,7 +144,7 @@ def test_without_descriptors_it_waits_for_some(
         one.pump(lambda: number(one, "spool", "snapshots") >= 3, seconds=30)
         before = len(scripted.pushes())
         scripted.script = None
-        one.pump(lambda: number(one, "queue", "snapshots") == 0, seconds=60)
+        one.pump_tries(lambda: number(one, "queue", "snapshots") == 0)
         assert {push.json()["sequence"] for push in scripted.pushes()[before:]} == {1, 2, 3, 4}
         score(disk=1, disk_kinds=1, held=4)
     finally:

@@ -38,7 +38,7 @@ def quota() -> Iterator[Quota]:
 
 def drained(one: Ship, scripted: ScriptedHub) -> None:
     scripted.script = None
-    one.pump(lambda: number(one, "queue", "snapshots") == 0, seconds=60)
+    one.pump_tries(lambda: number(one, "queue", "snapshots") == 0)
     one.pump(lambda: one.status()["spool"]["state"] == "empty", seconds=30)
     scripted.script = busy
 
@@ -75,7 +75,7 @@ def test_calls_that_fail(
                 # What is written once a hub takes what is there: segments go, and how far it came.
                 scripted.script = None
                 before = len(scripted.stored)
-                one.pump(lambda: len(scripted.stored) > before)
+                one.pump_tries(lambda: len(scripted.stored) > before)
                 scripted.script = busy
             disk.heal()
             cycle(one)

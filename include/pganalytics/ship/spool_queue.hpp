@@ -135,7 +135,8 @@ class SpoolQueue final : public SnapshotQueue {
     void tell();
     void look_after();
 
-    void release_written();
+    // From memory, but for those of this cycle.
+    void release_written(std::optional<int64_t> kept_time = std::nullopt);
     void forget_dropped();
     size_t make_room(size_t needed, std::vector<Snapshot>& dropped);
     void lose(LossReason reason, const Snapshot& snapshot, uint64_t number = 0);

@@ -249,3 +249,13 @@ class Ship:
                 self.take_frame(0.02)
             except TimeoutError:
                 pass
+
+    def pump_tries(self, condition: Any, seconds: float = 60) -> None:
+        """Until a condition that comes with one of the next tries holds: those come later and later, up to five minutes,
+        so it is asked for one each second."""
+        end = Deadline(seconds)
+        while not condition():
+            assert end.left() > 0, f"not within {end}; log: {self.logs}"
+            self.call(frames.RELOAD)
+            moment = time.monotonic() + 1
+            self.pump(lambda: condition() or time.monotonic() >= moment)

@@ -110,6 +110,20 @@ TEST_F(SpoolHang, ItGoesOnFromMemory) {
     EXPECT_TRUE(queue->losses().episodes().empty());
 }
 
+TEST_F(SpoolHang, TheNewestIsFirstOnceItAnswers) {
+    gate->hang_at("sync");
+    queue->hub_is_away();
+    cycle(1);
+    ASSERT_TRUE(eventually([this] { return gate->holds(); }));
+    cycle(2);
+    gate->hang_at("");
+    settle();
+    queue->hub_is_away();
+    pass(0);
+    settle();
+    EXPECT_EQ(deliver_all(), Sequences({2, 1}));
+}
+
 TEST_F(SpoolHang, MemoryIsBoundedAndWhatIsDroppedDeclared) {
     gate->hang_at("append");
     queue->hub_is_away();
