@@ -65,8 +65,9 @@ def test_slices_come_together(wide: Hub) -> None:
     told = read_round(wide)
     assert "canceling statement due to" in told[0]["error"]
     slices = [row for row in told if (row["error"] or "").startswith("slice ")]
-    assert len(slices) >= 2
-    assert slices[0]["error"].startswith("slice 1;") and slices[0]["rows"] % COLUMNS == 0
+    # How many depends on the machine; the last part has no such note.
+    assert slices and [row["error"].split(";")[0] for row in slices] == [f"slice {i + 1}" for i in range(len(slices))]
+    assert slices[0]["rows"] % COLUMNS == 0
     assert told[-1] == {"rows": TABLES * COLUMNS, "error": None}
     wait_until(lambda: stored(wide) == TABLES * COLUMNS, 30, "all columns")
 
