@@ -88,8 +88,9 @@ bool FrameSocket::send(std::string frame) {
         ++dropped_;
         return false;
     }
-    queued_ += frame.size();
-    waiting_.push_back(std::move(frame));
+    const size_t size = frame.size();
+    waiting_.push_back(std::move(frame));  // counted once it is there: it may lack memory
+    queued_ += size;
     write_some();
     return true;
 }

@@ -81,7 +81,7 @@ bool WorkerLink::dispatch(const Frame& frame) {
         auto result = decode<RegisterResult>(frame.payload);
         if (!result) return false;
         const auto waiting = enrolments_.find(result->number);
-        if (waiting != enrolments_.end()) waiting->second->result = *std::move(result);
+        if (waiting != enrolments_.end()) waiting->second = *std::move(result);
         changed_.notify();
         return true;
     }
@@ -182,13 +182,16 @@ template <class Message>
 Task<std::optional<RegisterResult>> WorkerLink::ask_for_certificate(Message request) {
     if (enrolments_.size() >= kRegistersWaiting) co_return std::nullopt;
     request.number = next_number();
-    const auto waiting = std::make_shared<Enrolment>();
-    enrolments_.emplace(request.number, waiting);
-    send(request);
-    const Clock::time_point deadline = Clock::now() + kWorkerTime;
-    while (!waiting->result && Clock::now() < deadline) co_await changed_.wait(deadline);
-    enrolments_.erase(request.number);
-    co_return std::move(waiting->result);
+    const auto place = enrolments_.try_emplace(request.number).first;
+    try {
+        send(request);
+        const Clock::time_point deadline = Clock::now() + kWorkerTime;
+        while (!place->second && Clock::now() < deadline) co_await changed_.wait(deadline);
+    } catch (...) {
+        enrolments_.erase(place);
+        throw;
+    }
+    co_return std::move(enrolments_.extract(place).mapped());
 }
 
 }  // namespace pganalytics::serve

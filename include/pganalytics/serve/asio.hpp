@@ -38,7 +38,12 @@ class Signal {
         asio::steady_timer timer(io_, deadline);
         const auto place = waiting_.insert(waiting_.end(), &timer);
         error_code error;
-        co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, error));
+        try {
+            co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, error));
+        } catch (...) {
+            waiting_.erase(place);
+            throw;
+        }
         waiting_.erase(place);
     }
     void notify() {

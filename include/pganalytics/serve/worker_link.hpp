@@ -89,9 +89,6 @@ class WorkerLink {
         bool begun = false;
         std::optional<PushResult> result;
     };
-    struct Enrolment {
-        std::optional<RegisterResult> result;
-    };
 
     Task<> write_loop();
     void write_later();
@@ -116,7 +113,7 @@ class WorkerLink {
     size_t outstanding_ = 0;  // bytes of all jobs
     std::deque<std::shared_ptr<Job>> to_send_;
     std::map<uint64_t, std::shared_ptr<Job>> awaiting_;
-    std::map<uint64_t, std::shared_ptr<Enrolment>> enrolments_;
+    std::map<uint64_t, std::optional<RegisterResult>> enrolments_;
     std::set<Uuid> ingesting_;
 };
 

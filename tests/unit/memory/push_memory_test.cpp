@@ -22,10 +22,10 @@ namespace {
 using testing::FailingAllocation;
 using testing::Uncounted;
 
-// What a child found, as its exit status.
+// What a child found, as its exit status: none that a sanitizer's runtime or a failed start has.
 enum Finding : int {
     kServed = 0,
-    kNoSuchAllocation,
+    kNoSuchAllocation = 100,
     kNotServedAgain,
     kHalfAPush,
     kBytesOfBodiesLeft,
