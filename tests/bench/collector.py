@@ -66,6 +66,7 @@ class Figures(NamedTuple):
     phases: list[Phase]
     memory_full: accounting.Peak
     memory_sparse: accounting.Peak
+    memory_scheduled: accounting.Peak
     idle_ms_per_s: float
 
     @property
@@ -299,7 +300,7 @@ def _measure(watched: Watched, repeats: int) -> Figures:
     # What somebody asked for is read without marks of what it was read from, and so once more in each
     # database while its period lasts; nothing but the server's start comes before these.
     many = isinstance(watched.load, tables.ManyDatabases)
-    scheduled = _scheduled(watched, repeats) if many else []
+    scheduled = _scheduled(watched, repeats) if many else None
     first: list[Cycle] = []
     for _ in range(repeats):
         with watched.measured(first):
@@ -327,6 +328,7 @@ def _measure(watched: Watched, repeats: int) -> Figures:
     pause(3)
     idle_ms = (_living(watched) - idle) / (time.monotonic() - since)
     phases = _phases(watched.session)
+    planned = scheduled or _scheduled(watched, repeats)
     return Figures(
         title=watched.load.title,
         tables=watched.load.tables,
@@ -340,10 +342,11 @@ def _measure(watched: Watched, repeats: int) -> Figures:
         # is content with that, can't be made to ask at a given moment.
         whole=_middle(whole) if whole else None,
         sparse=_middle(sparse),
-        scheduled=_middle(scheduled or _scheduled(watched, repeats)),
+        scheduled=_middle(planned.cycles),
         phases=phases,
         memory_full=memory_full.peak,
         memory_sparse=memory_sparse.peak,
+        memory_scheduled=planned.memory,
         idle_ms_per_s=idle_ms,
     )
 
@@ -361,7 +364,12 @@ def _next_push(watched: Watched, interval: int) -> None:
     watched.quiet()
 
 
-def _scheduled(watched: Watched, cycles: int) -> list[Cycle]:
+class Scheduled(NamedTuple):
+    cycles: list[Cycle]
+    memory: accounting.Peak  # of one more
+
+
+def _scheduled(watched: Watched, cycles: int) -> Scheduled:
     """Cycles as they come by themselves, 5 % of the tables used between each two."""
     interval = watched.load.interval
     watched.server.set({"pganalytics.collect_interval": f"{interval}s"})
@@ -375,8 +383,11 @@ def _scheduled(watched: Watched, cycles: int) -> list[Cycle]:
         watched.use_tables()
         with watched.measured(measured):
             _next_push(watched, interval)
+    watched.use_tables()
+    with accounting.MemorySampler(watched.processes) as memory:
+        _next_push(watched, interval)
     watched.server.set({"pganalytics.collect_interval": "1h"})
-    return measured
+    return Scheduled(measured, memory.peak)
 
 
 def _turns(watched: Watched, cycles: int = 12, interval: int = 4) -> Cycle:

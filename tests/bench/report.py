@@ -92,8 +92,11 @@ class Report:
             f"  Sparse: {collector.PERCENT} % of the tables and of the statements used in between. Asked for: every rowset is"
             " read; scheduled: those that are due (relations: every 10 min)."
         )
-        for name, peak in (("first", figures.memory_full), ("sparse", figures.memory_sparse)):
-            print(f"  Private memory, {name} cycle: {_peak(peak)}")
+        for name, peak in (
+            ("first cycle", figures.memory_full), ("sparse, asked for", figures.memory_sparse),
+            ("sparse, scheduled", figures.memory_scheduled),
+        ):  # fmt: skip
+            print(f"  Private memory, {name}: {_peak(peak)}")
         print(f"  Between cycles: {figures.idle_ms_per_s:.2f} ms of CPU a second")
         top = ", ".join(f"{p.rowset} {p.ms:.0f} ms ({p.rows:,} rows)" for p in figures.phases[:4])
         print(f"  Reading, wall time as pganalytics_collect_now() tells: {top}")
