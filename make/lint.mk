@@ -52,6 +52,20 @@ $(lint_dir)/source-clang/%: src/%.cpp $(lint_prefixes)
 	@mkdir -p $(@D)
 	$(call look,clang,$(CLANGXX),-include-pch $(lint_prefix))
 
+CLANG_TIDY ?= $(firstword $(shell command -v clang-tidy-14 clang-tidy 2>/dev/null) clang-tidy)
+
+## make tidy            clang-tidy over every source, by .clang-tidy; not part of make check, because it takes a quarter of an hour
+tidy:
+	@tools/packages install build tidy
+	+@$(MAKE) --no-print-directory tidy-sources
+
+tidy-sources: $(lint_sources:%=$(lint_dir)/tidy/%)
+
+# What clang itself has looked at knows which headers to look at again.
+$(lint_dir)/tidy/%: $(lint_dir)/source-clang/% .clang-tidy $(wildcard src/*/.clang-tidy)
+	@mkdir -p $(@D)
+	$(call step,clang-tidy $*)$(CLANG_TIDY) --quiet src/$*.cpp -- $(lint_language) 2> $@.told || { cat $@.told >&2; false; }; touch $@
+
 -include $(wildcard $(lint_dir)/*/*.d $(lint_dir)/*/*/*.d)
 
-.PHONY: lint lint-headers lint-clang
+.PHONY: lint lint-headers lint-clang tidy tidy-sources

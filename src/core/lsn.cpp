@@ -8,7 +8,7 @@ namespace pganalytics {
 namespace {
 
 void append_upper_hex(std::string& out, uint32_t value) {
-    char digits[8];
+    char digits[8] = {};
     const auto result = std::to_chars(digits, digits + sizeof digits, value, 16);
     for (const char* c = digits; c != result.ptr; ++c) {
         out.push_back(*c >= 'a' ? static_cast<char>(*c - 'a' + 'A') : *c);

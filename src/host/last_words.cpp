@@ -24,8 +24,8 @@ namespace {
 
 // A file larger than this is cut to its end when the next run starts; one run adds a few hundred
 // bytes at most.
-constexpr off_t kMostBytes = 64 * 1024;
-constexpr off_t kBytesKept = 16 * 1024;
+constexpr off_t kMostBytes = off_t{64} * 1024;
+constexpr off_t kBytesKept = off_t{16} * 1024;
 constexpr std::array kFatalSignals = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGSYS};
 
 int words_file = -1;

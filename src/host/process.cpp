@@ -13,13 +13,13 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
-#include <cinttypes>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <string_view>
 
 #include "pganalytics/host/files.hpp"
+#include "pganalytics/host/proc_text.hpp"
 #include "pganalytics/host/system_error.hpp"
 
 namespace pganalytics::host {
@@ -89,7 +89,7 @@ void limit_memory_habits() {
     mallopt(M_TRIM_THRESHOLD, 2 << 20);
     pthread_attr_t attributes;
     if (pthread_attr_init(&attributes) == 0) {
-        pthread_attr_setstacksize(&attributes, 512 * 1024);
+        pthread_attr_setstacksize(&attributes, size_t{512} * 1024);
         pthread_setattr_default_np(&attributes);
         pthread_attr_destroy(&attributes);
     }
@@ -185,16 +185,16 @@ SelfUsage self_usage() {
     }
     // Not smaps, for which the kernel looks at every page. Pages in all, resident, of these of
     // files and shared memory.
-    uint64_t size = 0;
-    uint64_t resident = 0;
-    uint64_t shared = 0;
     const auto memory = read_file("/proc/self/statm", 256);
-    if (memory && std::sscanf(memory->c_str(), "%" SCNu64 " %" SCNu64 " %" SCNu64, &size, &resident,
-                              &shared) == 3) {
-        const auto page = static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
-        usage.resident_bytes = resident * page;
-        usage.private_bytes = (resident - std::min(resident, shared)) * page;
-    }
+    if (!memory) return usage;
+    Words pages(*memory);
+    pages.next();
+    const Figure resident = pages.figure();
+    const Figure shared = pages.figure();
+    if (!resident || !shared) return usage;
+    const int64_t page = sysconf(_SC_PAGESIZE);
+    usage.resident_bytes = static_cast<uint64_t>(*resident * page);
+    usage.private_bytes = static_cast<uint64_t>((*resident - std::min(*resident, *shared)) * page);
     return usage;
 }
 

@@ -11,7 +11,7 @@ namespace pganalytics::keys {
 
 namespace {
 
-constexpr size_t kMaxKeyBytes = 64 * 1024;
+constexpr size_t kMaxKeyBytes = size_t{64} * 1024;
 constexpr mode_t kSecretMode = 0600;
 constexpr mode_t kPublicMode = 0644;
 

@@ -10,7 +10,7 @@ namespace pganalytics::keys {
 
 namespace {
 
-constexpr size_t kMaxKeyBytes = 64 * 1024;
+constexpr size_t kMaxKeyBytes = size_t{64} * 1024;
 
 struct Pair {
     std::vector<net::Certificate> chain;

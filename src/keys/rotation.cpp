@@ -17,7 +17,7 @@ namespace pganalytics::keys {
 
 namespace {
 
-constexpr size_t kMaxKeyBytes = 64 * 1024;
+constexpr size_t kMaxKeyBytes = size_t{64} * 1024;
 constexpr int kLockTries = 100;
 constexpr std::chrono::milliseconds kLockPause{100};
 constexpr mode_t kSecretMode = 0600;

@@ -49,7 +49,7 @@ std::optional<std::string> parse_base64url(std::string_view text) {
     uint32_t bits = 0;
     int count = 0;
     for (const char character : text) {
-        const int value = kValues[static_cast<uint8_t>(character)];
+        const auto value = kValues[static_cast<uint8_t>(character)];
         if (value < 0) return std::nullopt;
         bits = (bits << 6) | static_cast<uint32_t>(value);
         count += 6;

@@ -19,7 +19,7 @@ namespace {
 
 // RFC 1952: magic, deflate, no flags, no time, no hint, Unix.
 constexpr std::string_view kGzipHeader("\x1f\x8b\x08\0\0\0\0\0\0\x03", 10);
-constexpr size_t kPiece = 64 * 1024;  // of an output whose size nothing says
+constexpr size_t kPiece = size_t{64} * 1024;  // of an output whose size nothing says
 
 }  // namespace
 

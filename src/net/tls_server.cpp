@@ -13,7 +13,7 @@ namespace {
 
 constexpr std::string_view kProtocol = "http/1.1";
 // Of what a client sends as its certificate chain: a stranger gets little memory.
-constexpr long kMostChainBytes = 16 * 1024;
+constexpr long kMostChainBytes = long{16} * 1024;
 
 // In place of OpenSSL's own check: that check, then what it leaves open.
 int verify_client(X509_STORE_CTX* context, void*) {

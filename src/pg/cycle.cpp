@@ -47,7 +47,7 @@ CycleRules rules_of(CyclePurpose purpose) {
     rules.cpu_budget_us = std::max(kLeastBudgetUs, rules.interval_us / 100);
     rules.slow_budget_us = rules.cpu_budget_us / 5;
     // A full reading a day at the latest is what the hub's views count on (hub_views.hpp).
-    constexpr int64_t kDay = 24 * 3600 * kSecond;
+    constexpr int64_t kDay = int64_t{24} * 3600 * kSecond;
     rules.unchanged_most_us =
         std::clamp(kDay - settings().full_interval * kSecond, kDay / 48, kDay / 2);
     rules.unchanged_us = std::min(rules.unchanged_us, rules.unchanged_most_us);

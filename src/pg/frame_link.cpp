@@ -13,9 +13,9 @@
 namespace pganalytics::pg {
 
 namespace {
-constexpr size_t kWriteBytes = 256 * 1024;
+constexpr size_t kWriteBytes = size_t{256} * 1024;
 constexpr size_t kWriteFrames = 32;
-constexpr size_t kReadBytes = 64 * 1024;
+constexpr size_t kReadBytes = size_t{64} * 1024;
 }  // namespace
 
 void FrameLink::open(int socket) {

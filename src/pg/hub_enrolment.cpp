@@ -135,13 +135,13 @@ std::optional<RegisterResult> HubEnrolment::take_certificate(const HubKeys::Answ
     const Pending pending = std::move(found->second);
     pending_.erase(found);
     const auto* renewal = std::get_if<Renew>(&pending);
-    const auto* enrolment = std::get_if<PendingEnrolment>(&pending);
-    const uint64_t number = renewal != nullptr ? renewal->number : enrolment->request.number;
+    const uint64_t number =
+        renewal != nullptr ? renewal->number : std::get<PendingEnrolment>(pending).request.number;
     if (const auto* why = std::get_if<std::string>(&answer.result)) return failed(number, *why);
     const auto* certificate = std::get_if<KeysSignResult>(&answer.result);
     if (certificate == nullptr) return failed(number, "keys gave another answer");
     if (!certificate->error.empty()) return failed(number, certificate->error);
-    return renewal != nullptr ? finish(*renewal, *certificate) : finish(*enrolment, *certificate);
+    return std::visit([&](const auto& one) { return finish(one, *certificate); }, pending);
 }
 
 RegisterResult HubEnrolment::finish(const PendingEnrolment& pending,

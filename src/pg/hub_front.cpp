@@ -73,7 +73,7 @@ void HubFront::tell_all() {
     program_->send(make_frame(Open{}));
 }
 
-void HubFront::set_settings(ServeSettings settings) {
+void HubFront::set_settings(const ServeSettings& settings) {
     std::string frame = make_frame(settings);
     if (frame == settings_ && !again_) return;
     again_ = false;

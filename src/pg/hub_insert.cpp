@@ -287,8 +287,8 @@ uint64_t insert_plain(Relation table, const CopyInput& input, CopyInput& rest) {
     insertion.input = &input;
     insertion.readers = readers;
     insertion.state = CreateExecutorState();
-    insertion.batch = AllocSetContextCreate(CurrentMemoryContext, "pganalytics rows", 0, 64 * 1024,
-                                            ALLOCSET_DEFAULT_MAXSIZE);
+    insertion.batch = AllocSetContextCreate(CurrentMemoryContext, "pganalytics rows", 0,
+                                            Size{64} * 1024, ALLOCSET_DEFAULT_MAXSIZE);
     insertion.command = GetCurrentCommandId(true);
     insertion.rest = &rest;
     insertion.room = 16;

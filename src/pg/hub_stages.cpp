@@ -15,7 +15,7 @@ constexpr int64_t kSecond = 1000000;
 constexpr int64_t kLookEveryUs = 2 * kSecond;
 constexpr int64_t kLongestPauseUs = 60 * kSecond;
 // The hub's certificate is looked at this often, a short-lived one more often.
-constexpr int64_t kFilesEveryUs = 6 * 3600 * kSecond;
+constexpr int64_t kFilesEveryUs = int64_t{6} * 3600 * kSecond;
 constexpr int64_t kLooksALife = 20;
 
 std::string own_hostname() {

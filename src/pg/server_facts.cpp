@@ -1,6 +1,8 @@
 // What `ship` is told of server and settings (see the header). Runs in the collector.
 #include "pganalytics/pg/server_facts.hpp"
 
+#include <charconv>
+
 #include "pganalytics/core/name_patterns.hpp"
 #include "pganalytics/core/utf8.hpp"
 #include "pganalytics/pg/postgres.hpp"
@@ -56,7 +58,8 @@ std::vector<std::string> temp_tablespaces() {
 ServerFacts server_facts() {
     ServerFacts facts;
     facts.system_identifier = std::to_string(GetSystemIdentifier());
-    facts.server_version_num = std::atoi(text_option("server_version_num").c_str());
+    const std::string number = text_option("server_version_num");
+    std::from_chars(number.data(), number.data() + number.size(), facts.server_version_num);
     facts.server_version = text_option("server_version");
     facts.in_recovery = RecoveryInProgress();
     facts.cluster_name = clean(text_option("cluster_name"));

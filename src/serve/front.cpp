@@ -17,8 +17,9 @@ constexpr int kFarewellMs = 100;
 template <class Message>
 bool decoded(const Frame& frame, Message& message) {
     std::optional<Message> read = decode<Message>(frame.payload);
-    if (read) message = *std::move(read);
-    return read.has_value();
+    if (!read) return false;
+    message = *std::move(read);
+    return true;
 }
 
 }  // namespace

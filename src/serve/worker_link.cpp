@@ -74,8 +74,9 @@ void WorkerLink::log(LogLevel level, std::string cause, std::string message, std
 bool WorkerLink::dispatch(const Frame& frame) {
     if (frame.type == FrameType::kPushResult) {
         auto result = decode<PushResult>(frame.payload);
-        if (result) take_result(*std::move(result));
-        return result.has_value();
+        if (!result) return false;
+        take_result(*std::move(result));
+        return true;
     }
     if (frame.type == FrameType::kRegisterResult) {
         auto result = decode<RegisterResult>(frame.payload);

@@ -15,7 +15,7 @@ namespace {
 
 constexpr size_t kMaxReason = 200;
 constexpr size_t kMaxTokenBytes = 2048;
-constexpr int64_t kLongestToken = 24 * 3600 * kMicrosecondsPerSecond;
+constexpr int64_t kLongestToken = int64_t{24} * 3600 * kMicrosecondsPerSecond;
 
 bool is_success(int status) { return status >= 200 && status <= 299; }
 

@@ -338,7 +338,7 @@ Status HubLink::replace_identity(const std::function<void(Identity&)>& change, M
         next = **std::move(stored);
     }
     change(next);
-    if (const Status fits = check_identity(next); !fits) return fits;
+    if (Status fits = check_identity(next); !fits) return fits;
     if (store_) {
         if (Status saved = store_->save(next); !saved) return saved;
     } else {

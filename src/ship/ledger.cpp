@@ -123,6 +123,7 @@ void Comparison::settle() {
     for (const Absent& one : absent_)
         if (one.last_cycle && !sides_.journal.runs[one.run].ended) ++of_run[one.run];
     std::vector<std::pair<uint64_t, uint32_t>> by_size;
+    by_size.reserve(of_run.size());
     for (const auto& [run, count] : of_run) by_size.push_back({count, run});
     std::sort(by_size.rbegin(), by_size.rend());
     const uint64_t kills = sides_.kills.value_or(report_.killed_runs);

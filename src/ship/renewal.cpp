@@ -84,7 +84,7 @@ void Renewal::watch(const Identity& identity, bool given) {
     ends_at_ = net::certificate_not_after(**certificate) * kSecond;
     const int64_t life = std::max<int64_t>(ends_at_ - begins_at_, 0);
     const auto more =
-        static_cast<int64_t>(share_of(identity.collector_id) * static_cast<double>(life / 10));
+        static_cast<int64_t>(share_of(identity.collector_id) * static_cast<double>(life) / 10);
     renews_at_ = net::certificate_renew_at(**certificate) * kSecond + more;
     // The hub's CA changes: one that the first of them signs is asked for now.
     if (!signed_by_first(identity, **certificate)) renews_at_ = begins_at_;

@@ -61,7 +61,7 @@ Status Spool::open(int64_t now) {
         Segment unreadable = std::move(segments_.back());
         segments_.pop_back();
         damaged_bytes += unreadable.on_disk;
-        move_aside(std::move(unreadable));
+        move_aside(unreadable);
         break;
     }
     for (size_t i = 0; i + 1 < segments_.size(); ++i) segments_[i].end = segments_[i + 1].first;
@@ -128,7 +128,7 @@ uint64_t Spool::read_starts(std::vector<File> files) {
             remove_file(std::move(file));
         } else {
             damaged += file.bytes;
-            move_aside(std::move(segment));
+            move_aside(segment);
         }
     }
     order_segments(std::move(segments));
@@ -148,7 +148,7 @@ void Spool::order_segments(std::vector<Segment> found) {
         // Snapshots are numbered on from segment to segment.
         const bool backwards = !segments_.empty() && segments_.back().first > segment.first;
         if (twice || backwards) {
-            move_aside(std::move(segment));
+            move_aside(segment);
         } else {
             segments_.push_back(std::move(segment));
         }

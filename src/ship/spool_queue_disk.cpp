@@ -132,6 +132,7 @@ void SpoolQueue::write(const std::vector<Entry*>& entries) {
     const auto first = std::make_shared<Result<uint64_t>>(broken_off());
     const auto job = [first, snapshots = writing_, now = now_.wall](Side& side) {
         std::vector<const Snapshot*> pointers;
+        pointers.reserve(snapshots.size());
         for (const auto& snapshot : snapshots) pointers.push_back(snapshot.get());
         *first = side.spool->append(pointers, now);
     };

@@ -136,7 +136,7 @@ void Spool::remove_front() {
     cursor_ = segments_.empty() ? 0 : segments_.front().begin;
     front_.reset();
     if (gone.damaged) {
-        move_aside(std::move(gone));
+        move_aside(gone);
     } else {
         remove_file({std::move(gone.name), gone.on_disk});
     }
@@ -205,7 +205,7 @@ void Spool::set_aside(uint64_t number, const Snapshot& snapshot, std::string_vie
     lose(number, LossReason::kRefused, lost, now);
 }
 
-void Spool::move_aside(Segment segment) {
+void Spool::move_aside(const Segment& segment) {
     trim_aside(segment.on_disk);
     File file{spool_file_name(SpoolFileKind::kAside, ++last_file_), segment.on_disk};
     if (aside_bytes() + file.bytes > aside_limit() || !files_.rename(segment.name, file.name)) {

@@ -15,7 +15,7 @@
 
 namespace pganalytics::net {
 
-inline constexpr size_t kMaxPemBytes = 256 * 1024;
+inline constexpr size_t kMaxPemBytes = size_t{256} * 1024;
 inline constexpr std::string_view kCollectorUriPrefix = "urn:uuid:";
 
 // The first certificate of a PEM text.

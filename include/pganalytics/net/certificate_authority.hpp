@@ -15,7 +15,7 @@
 namespace pganalytics::net {
 
 inline constexpr int64_t kDay = 86400;
-inline constexpr int64_t kAuthorityLifetime = 5 * 365 * kDay;
+inline constexpr int64_t kAuthorityLifetime = int64_t{5} * 365 * kDay;
 inline constexpr int64_t kLeafLifetime = 30 * kDay;
 inline constexpr int64_t kMaxLeafLifetime = 90 * kDay;
 // Certificates start this long before they are made, for clocks that lag; a tenth of their life at

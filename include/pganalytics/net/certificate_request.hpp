@@ -10,7 +10,7 @@
 
 namespace pganalytics::net {
 
-inline constexpr size_t kMaxRequestBytes = 16 * 1024;
+inline constexpr size_t kMaxRequestBytes = size_t{16} * 1024;
 
 // PEM; the subject is CN=`name`, cut to 64 bytes.
 Result<std::string> make_certificate_request(EVP_PKEY& key, std::string_view name);

@@ -24,8 +24,8 @@
 
 namespace pganalytics::net {
 
-inline constexpr size_t kMaxAnswerBytes = 64 * 1024;
-inline constexpr size_t kMaxAnswerHeaderBytes = 16 * 1024;
+inline constexpr size_t kMaxAnswerBytes = size_t{64} * 1024;
+inline constexpr size_t kMaxAnswerHeaderBytes = size_t{16} * 1024;
 
 struct HttpsRequest {
     std::string method = "GET";

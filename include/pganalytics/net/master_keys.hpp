@@ -17,7 +17,7 @@
 
 namespace pganalytics::net {
 
-inline constexpr size_t kMaxMasterKeyBytes = 16 * 1024;
+inline constexpr size_t kMaxMasterKeyBytes = size_t{16} * 1024;
 
 struct MasterKey {
     uint32_t version = 0;  // `kid`

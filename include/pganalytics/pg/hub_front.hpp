@@ -18,7 +18,7 @@ class HubFront {
     HubFront(int poll, std::string program) : poll_(poll), program_path_(std::move(program)) {}
 
     // What it is to know; told to a running front at once where it changed.
-    void set_settings(ServeSettings settings);
+    void set_settings(const ServeSettings& settings);
     // The next ones are sent even if they are the same: the files they name may be others.
     void send_settings_again() { again_ = true; }
     void set_targets(std::vector<ServeTarget> targets);

@@ -32,24 +32,24 @@ inline constexpr milliseconds kSweepInterval{100};  // Front::sweep: overshoot o
 inline constexpr seconds kLingerTime{2};            // Connection::run
 // A body a little over the limit is read to its end, or its sender meets a closed connection before
 // he has read why.
-inline constexpr size_t kLingerBytes = 5 * 1024 * 1024;  // TlsStream::close
+inline constexpr size_t kLingerBytes = size_t{5} * 1024 * 1024;  // TlsStream::close
 
 // --- the head of a request (HeadScanner, parse_request_head)
 
 inline constexpr seconds kHeadTime{5};  // Connection::read_head
-inline constexpr size_t kRequestLineBytes = 2 * 1024;
-inline constexpr size_t kHeaderBytes = 8 * 1024;
+inline constexpr size_t kRequestLineBytes = size_t{2} * 1024;
+inline constexpr size_t kHeaderBytes = size_t{8} * 1024;
 inline constexpr size_t kHeaderFields = 50;
 inline constexpr size_t kMethodBytes = 16;
 
 // --- its body (Connection::read_body)
 
-inline constexpr seconds kRequestTime{30};            // from the first byte of the head
-inline constexpr seconds kBodyGrace{5};               // then kBodyRate in the mean
-inline constexpr size_t kBodyRate = 1024;             // bytes a second
-inline constexpr size_t kSmallBodyBytes = 16 * 1024;  // of every route but push
+inline constexpr seconds kRequestTime{30};                    // from the first byte of the head
+inline constexpr seconds kBodyGrace{5};                       // then kBodyRate in the mean
+inline constexpr size_t kBodyRate = 1024;                     // bytes a second
+inline constexpr size_t kSmallBodyBytes = size_t{16} * 1024;  // of every route but push
 // A refused request with a body up to this is read to its end and the connection kept.
-inline constexpr size_t kSkippedBodyBytes = 64 * 1024;
+inline constexpr size_t kSkippedBodyBytes = size_t{64} * 1024;
 inline constexpr size_t kBodiesInMemory = size_t{128} << 20;  // wire bytes of all, BodyBudget
 inline constexpr seconds kAnswerTime{10};                     // Connection::write_answer
 
@@ -70,7 +70,7 @@ inline constexpr uint32_t kRetryAfterAway = 5;
 inline constexpr size_t kJsonDepth = 32;
 inline constexpr size_t kJsonMembers = 256;
 inline constexpr size_t kJsonTokens = 4'000'000;
-inline constexpr size_t kJsonStringBytes = 64 * 1024;
+inline constexpr size_t kJsonStringBytes = size_t{64} * 1024;
 inline constexpr size_t kJsonNumberBytes = 32;
 
 // --- rows (decode_push)
@@ -108,7 +108,7 @@ inline constexpr size_t kRegistersWaiting = 64;  // WorkerLink::enrol
 // --- the process (Front)
 
 inline constexpr uint64_t kMemoryBase = uint64_t{768} << 20;
-inline constexpr uint64_t kMemoryConnection = 64 * 1024;
+inline constexpr uint64_t kMemoryConnection = uint64_t{64} * 1024;
 inline constexpr int kBacklog = 256;
 inline constexpr seconds kListenRetry{5};
 inline constexpr seconds kFilesLook{60};

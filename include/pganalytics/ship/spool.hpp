@@ -166,7 +166,7 @@ class Spool {
     void skip_damaged(const RecordHeader& header, const std::optional<SnapshotMeta>& meta,
                       int64_t now);
     Error read_failed(Error error);
-    void move_aside(Segment segment);
+    void move_aside(const Segment& segment);
     void trim_aside(uint64_t room);
     uint64_t aside_limit() const;
     uint64_t aside_bytes() const;
