@@ -154,6 +154,16 @@ def test_the_scorecard_adds_up() -> None:
     assert "held 7 pushes" in line and "for 1.50 hours" in line and "4 faults of 3 kinds (kills 3, disk 1)" in line
 
 
+def test_the_scorecard_wants_the_kinds_of_faults(capsys: pytest.CaptureFixture[str]) -> None:
+    for group in scorecard.GROUPS:
+        with pytest.raises(AssertionError, match=f"of how many kinds were these: {group}"):
+            scorecard.score(**{group: 3, "held": 1})
+        scorecard.score(**{group: 3, f"{group}_kinds": 2})
+        scorecard.score(**{group: 0})
+    told = scorecard.sums(scorecard.scores(capsys.readouterr().out))
+    assert all(told[group] == 3 and told[f"{group}_kinds"] == 2 for group in scorecard.GROUPS)
+
+
 def test_the_scorecard_tells_what_no_ledger_explains(capsys: pytest.CaptureFixture[str]) -> None:
     good = (
         "produced             9  3 runs, 1 without an end\nin parts            10\nstored               6  1 of them are in"

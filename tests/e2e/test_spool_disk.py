@@ -118,7 +118,7 @@ def test_a_server_ends_beside_a_frozen_volume(volume: Volume, world: World, hub:
     hub.start()
     wait_until(lambda: told("queue", "snapshots") == "0", 60, "all is sent")
     assert told("damaged", "snapshots") == told("dropped", "snapshots") == "0"
-    score(disk=1)
+    score(disk=1, disk_kinds=1)
 
 
 @pytest.mark.measures("descriptors that are out")

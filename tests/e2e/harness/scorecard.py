@@ -11,6 +11,8 @@ def score(**counts: int) -> None:
     """Names: held, servers, refused, executions, states, lost, doubled, unexplained (of a ledger, in none of its
     classes), restarts (of a server by a crash that no test made), sessions, secrets; a group of faults, and with
     `_kinds` behind it how many kinds there were."""
+    lacking = [group for group in GROUPS if counts.get(group) and not counts.get(f"{group}_kinds")]
+    assert not lacking, f"of how many kinds were these: {', '.join(lacking)}"
     print(MARK + json.dumps(counts), flush=True)
 
 
