@@ -76,6 +76,8 @@ class Lane:
                 self.heartbeat()
                 moment = time.monotonic() + 0.03
                 self.ship.pump(lambda: time.monotonic() >= moment)
+        # The connection that the last push came by may stay open for good; it is no attempt.
+        self.proxy.disarm()
 
     def close(self) -> str:
         self.proxy.close()

@@ -132,16 +132,20 @@ class FaultProxy:
 
     def arm(self, fault: str, phase: str) -> None:
         """Connections from before are ended, so that the next push has one of its own."""
+        self.disarm()
+        self.armed = (fault, phase)
+
+    def disarm(self) -> None:
+        self.armed = None
         with self._lock:
             idle, self._open = self._open, set()
         for pair in idle:
             for side in pair:
                 side.close()
-        self.armed = (fault, phase)
 
     def close(self) -> None:
         self.listener.close()
-        self.arm("", "")
+        self.disarm()
 
     def _accept(self) -> None:
         while True:
@@ -182,8 +186,6 @@ class Connection:
             if proxy.armed is None or proxy.armed[1] != phase:
                 return True
             fault, proxy.armed = proxy.armed[0], None
-        if fault not in FAULTS:
-            return True
         moment = Moment(source, target, self.client, self.hub, data)
         threading.Thread(target=self._lose_patience, daemon=True).start()
         FAULTS[fault](moment)
