@@ -131,7 +131,8 @@ Result<FileLock> FileLock::take(const std::string& path) {
         if (errno == EWOULDBLOCK) {
             return make_error(sqlstate::kObjectNotReady,
                               "lock file \"" + path + "\" is held by another process", {},
-                              "Two servers must not share a state directory.");
+                              "It may be a program of before that still ends. Two servers must "
+                              "not share a state directory.");
         }
         return system_error("could not lock file", path, errno);
     }

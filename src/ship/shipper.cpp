@@ -71,6 +71,7 @@ int Shipper::run() {
         socket_.service();
         if (!take_frames()) break;
         end_cycle_where_due();
+        look_at_state_directory();
         look_at_sandbox();
         // The hub's first byte comes into the sandbox.
         if (sandbox_.entered()) serve_hub();
@@ -211,25 +212,6 @@ Status Shipper::take_settings(const ShipSettings& settings) {
     take_link_change();
     enter_sandbox();
     return {};
-}
-
-void Shipper::set_up_state_directory() {
-    state_lock_.reset();
-    state_problem_.reset();
-    journal_.reset();
-    const std::string& path = settings_->state_directory;
-    if (Status made = host::make_state_directory(path, false); !made) {
-        state_problem_ = made.error();
-    } else if (Result<host::FileLock> lock = host::FileLock::take(path + "/ship.lock"); !lock) {
-        state_problem_ = lock.error();
-    } else {
-        state_lock_ = *std::move(lock);
-        inherit_own_groups();
-        open_journal();
-        if (Status kept = host::keep_last_words(path, "ship"); !kept)
-            log(LogLevel::kWarning, "state directory", kept.error());
-    }
-    if (state_problem_) log(LogLevel::kWarning, "state directory", *state_problem_);
 }
 
 void Shipper::take_facts(const ServerFacts& facts) {

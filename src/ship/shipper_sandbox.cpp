@@ -73,7 +73,11 @@ bool Shipper::needs_new_process() const {
     const std::string& state = settings_->state_directory;
     for (const std::string& part : {state + "/identity", state + "/spool", state + kJournalFile})
         if (!host::is_absent(part) && !sandbox_.covers_file(part)) return true;
-    return !sandbox_.covers_tree(state) && can_be_used(state);
+    return only_new_process_reaches(state);
+}
+
+bool Shipper::only_new_process_reaches(const std::string& directory) const {
+    return !sandbox_.covers_tree(directory) && can_be_used(directory);
 }
 
 void Shipper::look_at_sandbox() {

@@ -229,7 +229,8 @@ void describe_program(Table& table, const StatusSource& source) {
     table.text("path", source.state_directory);
     if (source.state_problem) {
         table.text("state", "not usable",
-                   source.state_problem->message + ". " + advice(*source.state_problem));
+                   source.state_problem->message + ". " + advice(*source.state_problem) +
+                       " It is looked at every few seconds.");
     } else {
         table.text("state", "usable");
     }

@@ -1,10 +1,12 @@
 """The collector, its visitors and its program against whatever a server's life brings: kills, stops,
 cancels, missing extension, standby and promotion."""
 
+import fcntl
 import os
 import signal
 import threading
 import time
+from typing import BinaryIO
 
 import psycopg
 import pytest
@@ -28,6 +30,37 @@ from harness import Server, World, wait_until
 
 
 # --- the program
+
+
+def test_a_state_directory_held_at_the_start_is_used_later(world: World) -> None:
+    """As by the program of before that still ends; nobody changes a setting or asks for anything."""
+    hub = world.hub("hub", {"pganalytics.enabled": "off"})
+    server = world.server("held", SETTINGS)
+    server.execute("create extension pganalytics")
+    server.value("select pganalytics_register(%s, %s)", (hub.console_url, hub.create_token(server.name)))
+    stored = "select count(*) from pganalytics.ledger"
+    wait_until(lambda: hub.value(stored) > 1, 30, "pushes arrive")
+    server.stop()
+    state = ("state_directory", "state")
+    with open(f"{server.data}.pganalytics/ship.lock", "r+b") as lock:
+        wait_until(lambda: not fails_to_lock(lock), 20, "the program is gone")
+        before = hub.value(stored)
+        server.start()
+        wait_until(lambda: status(server).get(state, {}).get("value") == "not usable", 30, "the status says so")
+        assert "still ends" in status(server)[state]["note"]
+        wait_cycles(server)
+        assert hub.value(stored) == before
+    wait_until(lambda: hub.value(stored) > before + 1, 60, "pushes arrive again")
+    assert status(server)[state]["value"] == "usable"
+    assert server.log().count("Its state directory can be used now.") == 1
+
+
+def fails_to_lock(file: BinaryIO) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    return False
 
 
 def test_killing_the_program_ends_no_session(collector: Server) -> None:

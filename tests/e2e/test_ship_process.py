@@ -175,6 +175,55 @@ def test_a_second_program_leaves_the_state_alone(
     scripted.wait_requests(1)
 
 
+def test_a_program_waits_for_its_state_directory(program: pathlib.Path, tmp_path: pathlib.Path, scripted: ScriptedHub) -> None:
+    """As one of before may hold it while it still ends; then a new process, as the worker starts one, has all of it."""
+    state = tmp_path / "state"
+    first = Ship(program, state)
+    try:
+        first.register(scripted.console_url, scripted.authority.token())
+        second = Ship(program, state)
+        try:
+            assert second.status()["state_directory"]["state"] == "not usable"
+            # Asked again and again while it is held it goes on, and says so once.
+            end = time.monotonic() + 5
+            second.pump(lambda: time.monotonic() > end)
+            assert sum(line["cause"] == "state directory" for line in second.logs) == 1
+            first.close()
+            with pytest.raises(AssertionError, match="the program ended the conversation"):
+                second.pump(lambda: False, seconds=20)
+            assert second.process.wait(5) == 0
+            assert [line["detail"] for line in second.logs if line["cause"] == "begins anew"] == ["Its state directory can be used now."]
+        finally:
+            second.close()
+    finally:
+        first.close()
+    third = Ship(program, state)
+    try:
+        assert third.status()["state_directory"]["state"] == "usable"
+        cycle(third)
+        scripted.wait_requests(1)
+    finally:
+        third.close()
+
+
+def test_a_state_directory_made_right_is_used(program: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    """Also one whose parts had to be made."""
+    state = tmp_path / "state"
+    state.mkdir(mode=0o755)
+    ship = Ship(program, state)
+    try:
+        assert ship.status()["state_directory"]["state"] == "not usable"
+        state.chmod(0o700)
+        assert ship.process.wait(20) == 0
+    finally:
+        ship.close()
+    again = Ship(program, state)
+    try:
+        assert again.status()["state_directory"]["state"] == "usable"
+    finally:
+        again.close()
+
+
 def cpu_seconds(pid: int) -> float:
     with open(f"/proc/{pid}/stat", encoding="ascii") as file:
         fields = file.read().rpartition(")")[2].split()

@@ -53,11 +53,13 @@ class Shipper {
     void take_request(const Request& request);
     void take_register(const Request& request);
     void set_up_state_directory();
+    void look_at_state_directory();
     void open_journal();
     void journal(const Status& written);
     void start_io_helper();
     void enter_sandbox();
     bool needs_new_process() const;
+    bool only_new_process_reaches(const std::string& directory) const;
     void look_at_sandbox();
     void begin_anew(std::string_view why);
     void inherit_own_groups();
@@ -102,6 +104,8 @@ class Shipper {
     std::optional<RowsetShapes> shapes_;
     std::optional<host::FileLock> state_lock_;
     std::optional<Error> state_problem_;
+    int64_t look_at_state_at_ = 0;
+    int64_t new_process_for_state_at_ = 0;
     std::optional<Journal> journal_;
 
     int64_t started_at_;  // wall clock
