@@ -73,6 +73,7 @@ int Shipper::run() {
         end_cycle_where_due();
         look_at_state_directory();
         look_at_sandbox();
+        begin_anew_where_due();
         // The hub's first byte comes into the sandbox.
         if (sandbox_.entered()) serve_hub();
         answer_waiters();

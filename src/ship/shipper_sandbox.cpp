@@ -15,6 +15,8 @@ namespace pganalytics::ship {
 namespace {
 
 constexpr int64_t kLookInterval = 10'000'000;
+constexpr int64_t kPatience = 60'000'000;
+constexpr int64_t kPutOff = 5'000'000;
 
 // Whether a process outside the sandbox would probably get at it.
 bool can_be_used(const std::string& directory) {
@@ -44,7 +46,7 @@ void Shipper::start_io_helper() {
 // As soon as it is known what there is to reach. Sizes of the server's files need no more than the
 // names in its directories.
 void Shipper::enter_sandbox() {
-    if (!settings_ || !facts_ || sandbox_.entered() || anew_) return;
+    if (!settings_ || !facts_ || sandbox_.entered()) return;
     const std::string& state = settings_->state_directory;
     const IdentityStore identity(state);
     // So that the next identity is written where it may be read again.
@@ -83,16 +85,32 @@ bool Shipper::only_new_process_reaches(const std::string& directory) const {
 void Shipper::look_at_sandbox() {
     if (!sandbox_.entered() || now_.monotonic < look_at_sandbox_at_) return;
     look_at_sandbox_at_ = now_.monotonic + kLookInterval;
-    // What is being read or asked for is not broken off.
-    if (cycle_ || held_ || !waiters_.empty()) return;
     if (sandbox_.outdated()) begin_anew("Files that it reads were replaced.");
     if (io_helper_.lost()) begin_anew("The helper that reads /proc/PID/io is gone.");
 }
 
-// The worker starts another one; what waits for the hub is on disk by then.
+// The worker starts another process, as soon as nothing is lost by it.
 void Shipper::begin_anew(std::string_view why) {
-    log(LogLevel::kInfo, "begins anew",
-        make_error("00000", "pganalytics ship is being started again", std::string(why)));
+    if (!anew_because_.empty()) return;
+    anew_because_ = why;
+    anew_patience_until_ = now_.monotonic + kPatience;
+}
+
+void Shipper::begin_anew_where_due() {
+    if (anew_because_.empty() || now_.monotonic < begin_anew_at_) return;
+    // What is being read or asked for is not broken off, as long as that comes to an end.
+    const bool busy = cycle_ || link_.enrolling() || !waiters_.empty();
+    if (busy && now_.monotonic < anew_patience_until_) return;
+    begin_anew_at_ = now_.monotonic + kPutOff;
+    const bool kept = queue_.keep_all();
+    if (!kept && std::exchange(told_put_off_, true)) return;
+    log(LogLevel::kInfo, kept ? "begins anew" : "begins anew later",
+        make_error("00000",
+                   kept ? "pganalytics ship is being started again"
+                        : "pganalytics ship is started again once what it collected is on disk or "
+                          "with the hub",
+                   anew_because_));
+    if (!kept) return;
     socket_.drain(100);
     anew_ = true;
 }

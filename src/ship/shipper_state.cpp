@@ -46,8 +46,6 @@ void Shipper::set_up_state_directory() {
 // process takes it then; from within the sandbox we could not read all that is in it.
 void Shipper::look_at_state_directory() {
     if (!state_problem_ || now_.monotonic < look_at_state_at_) return;
-    // What is being read or asked for is not broken off.
-    if (cycle_ || !waiters_.empty()) return;
     look_at_state_at_ = now_.monotonic + kLookInterval;
     const std::string& path = settings_->state_directory;
     const bool usable = sandbox_.covers_tree(path) ? static_cast<bool>(take_state_directory(path))

@@ -149,3 +149,48 @@ def test_without_descriptors_it_waits_for_some(
         score(disk=1, disk_kinds=1, held=4)
     finally:
         one.close()
+
+
+@pytest.mark.measures("descriptors that are out")
+def test_a_new_process_waits_for_what_is_in_memory(
+    tmp_path: pathlib.Path, program: pathlib.Path, scripted: ScriptedHub
+) -> None:
+    """Settings name a file that only a new process gets at, while the spool takes nothing and the hub is away."""
+    given = tmp_path / "given"
+    given.mkdir()
+    (given / "ca.pem").touch()
+    one = Ship(program, tmp_path / "state")
+    try:
+        one.register(scripted.console_url, scripted.authority.token())
+        if not str(one.status()["sandbox"].get("landlock")).startswith("on"):
+            pytest.skip("this kernel has no Landlock; take Linux 5.19 or later, with landlock in /sys/kernel/security/lsm")
+        scripted.script = busy
+        cycle(one)
+        scripted.wait_requests(1)
+        limits = resource.prlimit(one.process.pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(one.process.pid, resource.RLIMIT_NOFILE, (3, limits[1]))
+        for _ in range(2):
+            cycle(one)
+        one.pump(lambda: one.status()["spool"]["state"] == "failing", seconds=30)
+        one.send_settings(ca_file=str(given / "ca.pem"))
+        one.pump(lambda: [line for line in one.logs if line["cause"] == "begins anew later"], seconds=30)
+        # It tries to keep all every five seconds; the second time it says nothing.
+        end = time.monotonic() + 7
+        one.pump(lambda: time.monotonic() > end)
+        cycle(one)
+        assert number(one, "queue", "snapshots") == 4
+        assert len([line for line in one.logs if line["cause"].startswith("begins anew")]) == 1
+        resource.prlimit(one.process.pid, resource.RLIMIT_NOFILE, limits)
+        assert one.process.wait(30) == 0
+    finally:
+        one.close()
+    other = Ship(program, tmp_path / "state")
+    try:
+        before = len(scripted.pushes())
+        scripted.script = None
+        other.pump_tries(lambda: number(other, "queue", "snapshots") == 0)
+        assert {push.json()["sequence"] for push in scripted.pushes()[before:]} == {1, 2, 3, 4}
+        assert other.status()["dropped"]["snapshots"] == "0"
+        score(disk=1, disk_kinds=1, held=4)
+    finally:
+        other.close()

@@ -62,6 +62,7 @@ class Shipper {
     bool only_new_process_reaches(const std::string& directory) const;
     void look_at_sandbox();
     void begin_anew(std::string_view why);
+    void begin_anew_where_due();
     void inherit_own_groups();
     void keep_own_groups();
 
@@ -119,7 +120,11 @@ class Shipper {
     host::ProcessIoHelper io_helper_;
     host::Sandbox sandbox_;
     int64_t look_at_sandbox_at_ = 0;
-    bool anew_ = false;  // only a new process can go on
+    std::string anew_because_;  // only a new process gets at what it needs
+    int64_t anew_patience_until_ = 0;
+    int64_t begin_anew_at_ = 0;
+    bool told_put_off_ = false;
+    bool anew_ = false;  // the worker starts it
     HostReader volumes_;
     bool awaits_volumes_ = false;  // the cycle under way
     bool volumes_missed_ = false;
