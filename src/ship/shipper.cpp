@@ -239,7 +239,7 @@ Status Shipper::begin_cycle(const CycleBegin& begin) {
                                                           : CycleUse::kCount;
     if (options.use == CycleUse::kSend) drop_held_cycle();
     if (const auto asked = cycle_requests_.find(begin.request); asked != cycle_requests_.end()) {
-        if (!asked->second.arguments.empty()) options.plugin = asked->second.arguments[0];
+        options.plugin = asked->second.plugin;
         cycle_requests_.erase(asked);
     } else if (begin.purpose == CyclePurpose::kPushNow) {
         waiters_.ask(begin.request, now_.monotonic + kRequestPatience);

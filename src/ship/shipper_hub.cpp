@@ -25,12 +25,10 @@ void Shipper::take_request(const Request& request) {
     switch (request.kind) {
         case RequestKind::kCollectNow:
         case RequestKind::kPreview:
-            cycle_requests_[request.number] = request;
-            return;
+            return expect_cycle(request);
         case RequestKind::kPushNow:
             waiters_.ask(request.number, deadline_of(request, now_));
-            cycle_requests_[request.number] = request;
-            return;
+            return expect_cycle(request);
         case RequestKind::kStatus:
             return answers_.send(request.number, status_report(status_source()));
         case RequestKind::kRegister:
@@ -48,6 +46,15 @@ void Shipper::take_request(const Request& request) {
     }
     answers_.send_error(request.number,
                         make_error(sqlstate::kProtocolViolation, "unknown request"));
+}
+
+// No cycle comes for a session that gave up first, and nobody tells.
+void Shipper::expect_cycle(const Request& request) {
+    std::erase_if(cycle_requests_,
+                  [this](const auto& asked) { return asked.second.given_up_at <= now_.monotonic; });
+    CycleRequest& asked = cycle_requests_[request.number];
+    if (!request.arguments.empty()) asked.plugin = request.arguments[0];
+    asked.given_up_at = now_.monotonic + int64_t{std::max(request.timeout_ms, 0)} * 1000;
 }
 
 void Shipper::take_register(const Request& request) {

@@ -251,6 +251,19 @@ def memory(pid: int) -> int:
 
 
 @pytest.mark.measures("memory")
+def test_requests_that_were_given_up_are_forgotten(fresh_ship: Ship) -> None:
+    """Their sessions went before a cycle began for them: none ever does."""
+    fresh_ship.status()
+    before = memory(fresh_ship.process.pid)
+    for _ in range(200):
+        for _ in range(100):
+            fresh_ship.ask(frames.COLLECT_NOW, "x" * 1500, timeout_ms=1)
+        fresh_ship.status()
+    # All of them would be 30 MB.
+    assert memory(fresh_ship.process.pid) - before < 10 << 20
+
+
+@pytest.mark.measures("memory")
 def test_memory_stays_bounded_at_50000_tables(ship: Ship, scripted: ScriptedHub) -> None:
     shapes = {name: ship.catalog[f"pg_stats.{name}"] for name in ("tables", "indexes", "relations")}
     counts = {"tables": 100_000, "indexes": 150_000, "relations": 250_000}

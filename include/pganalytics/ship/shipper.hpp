@@ -51,6 +51,7 @@ class Shipper {
     Status take_settings(const ShipSettings& settings);
     void take_facts(const ServerFacts& facts);
     void take_request(const Request& request);
+    void expect_cycle(const Request& request);
     void take_register(const Request& request);
     void set_up_state_directory();
     void look_at_state_directory();
@@ -98,7 +99,11 @@ class Shipper {
     bool frames_left_ = false;  // perhaps: more were there than are taken at once
     Answers answers_;
     PushWaiters waiters_;
-    std::map<uint64_t, Request> cycle_requests_;  // asked, their cycle not begun yet
+    struct CycleRequest {
+        std::string plugin;
+        int64_t given_up_at = 0;  // monotonic
+    };
+    std::map<uint64_t, CycleRequest> cycle_requests_;  // asked, their cycle not begun yet
 
     std::optional<ShipSettings> settings_;
     std::optional<ServerFacts> facts_;
