@@ -1,5 +1,7 @@
 // Rowsets the program makes of itself; and users' own ones that were sent, kept for its next run
 // (see own_groups.hpp). Runs in `pganalytics ship`.
+#include <utility>
+
 #include "pganalytics/host/files.hpp"
 #include "pganalytics/ship/shipper.hpp"
 
@@ -8,6 +10,7 @@ namespace pganalytics::ship {
 namespace {
 
 constexpr const char* kFile = "/own_rowsets";
+constexpr int64_t kPatience = 100'000;
 constexpr size_t kMostBytes = size_t{8} << 20;
 
 }  // namespace
@@ -23,12 +26,32 @@ void Shipper::inherit_own_groups() {
     }
 }
 
+// Before the cycle goes anywhere, if the disk is as quick as a healthy one; else beside the loop,
+// and what changes meanwhile comes with the next cycle.
 void Shipper::keep_own_groups() {
-    if (!state_lock_) return;
-    const std::optional<std::string> bytes = own_groups_.to_keep();
+    if (!state_lock_ || !own_groups_kept()) return;
+    std::optional<std::string> bytes = own_groups_.to_keep();
     if (!bytes) return;
-    const Status kept = host::write_file_durably(settings_->state_directory + kFile, *bytes);
-    if (!kept) log(LogLevel::kWarning, "own rowsets", kept.error());
+    own_kept_ = std::make_shared<Status>(
+        make_error(sqlstate::kInternal, "the list of own rowsets was not written"));
+    const auto job = [kept = own_kept_, bytes = *std::move(bytes),
+                      path = settings_->state_directory + kFile] {
+        *kept = host::write_file_durably(path, bytes);
+    };
+    if (own_writer_.start(job)) {
+        static_cast<void>(own_writer_.running_after(kPatience));
+    } else {
+        job();
+    }
+    static_cast<void>(own_groups_kept());
+}
+
+// False: they are still being written.
+bool Shipper::own_groups_kept() {
+    if (own_writer_.running()) return false;
+    if (const auto last = std::exchange(own_kept_, nullptr); last && !*last)
+        log(LogLevel::kWarning, "own rowsets", last->error());
+    return true;
 }
 
 // What all that went before in this cycle has cost is told with the next.

@@ -18,7 +18,7 @@ from driver.worker import Ship
 from harness import LONG, Hub, Server, World, wait_until
 from harness.scorecard import score
 from harness.volume import Volume, mounted
-from test_spool import busy, cycle, number
+from test_spool import DATID, busy, cycle, number
 
 FROZEN = 60.0 if LONG else 8.0
 SAID = "the volume of the spool does not answer"
@@ -66,6 +66,45 @@ def test_a_frozen_volume_holds_nobody(volume: Volume, program: pathlib.Path, scr
         status = one.status()
         assert status["dropped"]["snapshots"] == status["damaged"]["snapshots"] == "0"
         score(disk=1, disk_kinds=1, held=made, servers=1, lost=made - len(scripted.stored))
+    finally:
+        volume.thaw()
+        one.close()
+
+
+def test_own_rowsets_beside_a_frozen_volume(volume: Volume, program: pathlib.Path, scripted: ScriptedHub) -> None:
+    """Which of them were sent is kept on that volume, too; each of these cycles has a new one."""
+    names: dict[int, str] = {}
+    longest = 0.0
+
+    def own_cycle() -> None:
+        nonlocal longest
+        names[len(names) + 1] = f"own_{len(names) + 1}"
+        began = time.monotonic()
+        one.begin_cycle()
+        for count, name in names.items():
+            one.rowset("own.rows", [[DATID, name, "digest", "[1]", "{}"]], DATID, "app", own=count, own_name=name)
+        one.end_cycle([DATID], own=names)
+        one.pump(lambda: number(one, "cycles", "read") == len(names))
+        longest = max(longest, time.monotonic() - began)
+        one.pump(lambda: number(one, "queue", "snapshots") == 0)
+
+    one = Ship(program, volume.place / "state")
+    kept = volume.place / "state/own_rowsets"
+    try:
+        one.register(scripted.console_url, scripted.authority.token())
+        own_cycle()
+        wait_until(lambda: kept.exists() and b"own_1" in kept.read_bytes(), 10, "the first is kept")
+        volume.freeze()
+        longest = 0.0
+        for _ in range(3):
+            own_cycle()
+        print(f"longest cycle {longest * 1000:.0f} ms")
+        assert longest < 1 and len(scripted.stored) == 4
+        volume.thaw()
+        # What came while it was being written comes with the cycle after that.
+        wait_until(lambda: own_cycle() or all(name.encode() in kept.read_bytes() for name in names.values()), 30, "all kept")
+        assert not [line for line in one.logs if line["cause"] == "own rowsets"]
+        score(disk=1, disk_kinds=1, held=len(names))
     finally:
         volume.thaw()
         one.close()

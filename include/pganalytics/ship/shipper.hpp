@@ -24,6 +24,7 @@
 #include "pganalytics/host/process_io.hpp"
 #include "pganalytics/host/sandbox.hpp"
 #include "pganalytics/host/server_processes.hpp"
+#include "pganalytics/host/side_thread.hpp"
 #include "pganalytics/net/frame_socket.hpp"
 #include "pganalytics/ship/answers.hpp"
 #include "pganalytics/ship/cycle.hpp"
@@ -66,6 +67,7 @@ class Shipper {
     void begin_anew_where_due();
     void inherit_own_groups();
     void keep_own_groups();
+    bool own_groups_kept();
 
     Status begin_cycle(const CycleBegin& begin);
     void begin_host_reading();
@@ -118,6 +120,8 @@ class Shipper {
     SparseFilter filter_;
     FullSchedule schedule_;
     OwnGroups own_groups_;
+    host::SideThread own_writer_;
+    std::shared_ptr<Status> own_kept_;  // its job's, until that has ended
     LeftOuts left_outs_;
     SlicedRowsets slices_;
     std::unique_ptr<Cycle> cycle_;
