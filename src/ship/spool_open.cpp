@@ -53,16 +53,14 @@ Spool::Spool(SpoolFiles& files, SpoolOptions options)
 Status Spool::open(int64_t now) {
     std::vector<File> found;
     if (Status read = read_directory(found); !read) return read;
-    uint64_t damaged_bytes = read_starts(std::move(found));
-    for (Segment& segment : segments_) {
-        const bool last = &segment == &segments_.back();
-        if (scan(segment) || !last) continue;
-        // Which numbers it holds is not known, so it can't stay before what comes.
-        Segment unreadable = std::move(segments_.back());
-        segments_.pop_back();
-        damaged_bytes += unreadable.on_disk;
-        move_aside(unreadable);
-        break;
+    // Set aside once all the others could be read.
+    std::vector<Segment> astray;
+    if (Status read = read_starts(std::move(found), astray); !read) return read;
+    if (Status read = scan_segments(astray); !read) return read;
+    uint64_t damaged_bytes = 0;
+    for (const Segment& segment : astray) {
+        if (segment.damaged) damaged_bytes += segment.on_disk;
+        move_aside(segment);
     }
     for (size_t i = 0; i + 1 < segments_.size(); ++i) segments_[i].end = segments_[i + 1].first;
     if (!segments_.empty()) next_number_ = segments_.back().end;
@@ -87,30 +85,31 @@ Status Spool::read_directory(std::vector<File>& segments) {
         }
         last_file_ = std::max(last_file_, name->number);
         const bool is_segment = name->kind == SpoolFileKind::kSegment;
-        (is_segment ? segments : aside_).push_back({std::move(entry.name), entry.bytes});
+        File file{std::move(entry.name), entry.bytes};
+        if (file.bytes == 0) {
+            // A crash came between its making and its first bytes.
+            remove_file(std::move(file));
+        } else {
+            (is_segment ? segments : aside_).push_back(std::move(file));
+        }
     }
     return {};
 }
 
-std::optional<SegmentStart> Spool::read_header(const std::string& name) {
-    const Result<std::string> bytes =
-        files_.read(name, 0, kSegmentPreambleBytes + kMostHeaderBytes);
-    if (!bytes) return std::nullopt;
-    return decode_segment_header(*bytes);
+Result<std::string> Spool::read_header(const std::string& name) {
+    return files_.read(name, 0, kSegmentPreambleBytes + kMostHeaderBytes);
 }
 
-bool Spool::is_later_version(const std::string& name) {
-    const Result<std::string> bytes =
-        files_.read(name, 0, kSegmentPreambleBytes + kMostHeaderBytes);
-    return bytes && segment_version(*bytes).value_or(0) > kSpoolVersion;
-}
-
-// Answers the bytes of files that should be segments and are none.
-uint64_t Spool::read_starts(std::vector<File> files) {
-    uint64_t damaged = 0;
+Status Spool::read_starts(std::vector<File> files, std::vector<Segment>& astray) {
     std::vector<Segment> segments;
     for (File& file : files) {
-        const std::optional<SegmentStart> start = read_header(file.name);
+        const Result<std::string> header = read_header(file.name);
+        if (!header && !options_.unreadable_is_damage) {
+            met_unreadable_ = true;
+            return header.error();
+        }
+        const std::optional<SegmentStart> start =
+            header ? decode_segment_header(*header) : std::nullopt;
         Segment segment;
         segment.name = file.name;
         segment.bytes = segment.on_disk = file.bytes;
@@ -121,23 +120,20 @@ uint64_t Spool::read_starts(std::vector<File> files) {
             segment.begin = start->bytes;
             last_file_ = std::max(last_file_, segment.number);
             segments.push_back(std::move(segment));
-        } else if (is_later_version(file.name)) {
+        } else if (header && segment_version(*header).value_or(0) > kSpoolVersion) {
             foreign_bytes_ += file.bytes;
-        } else if (file.bytes == 0) {
-            // A crash came between its making and its first bytes.
-            remove_file(std::move(file));
         } else {
-            damaged += file.bytes;
-            move_aside(segment);
+            segment.damaged = true;
+            astray.push_back(std::move(segment));
         }
     }
-    order_segments(std::move(segments));
-    return damaged;
+    order_segments(std::move(segments), astray);
+    return {};
 }
 
 // By what their headers say: a file that somebody renamed is still the same segment. Of two with
 // one number the one named so is it.
-void Spool::order_segments(std::vector<Segment> found) {
+void Spool::order_segments(std::vector<Segment> found, std::vector<Segment>& astray) {
     std::stable_sort(found.begin(), found.end(), [](const Segment& a, const Segment& b) {
         if (a.number != b.number) return a.number < b.number;
         return a.name == spool_file_name(SpoolFileKind::kSegment, a.number) &&
@@ -148,16 +144,36 @@ void Spool::order_segments(std::vector<Segment> found) {
         // Snapshots are numbered on from segment to segment.
         const bool backwards = !segments_.empty() && segments_.back().first > segment.first;
         if (twice || backwards) {
-            move_aside(segment);
+            astray.push_back(std::move(segment));
         } else {
             segments_.push_back(std::move(segment));
         }
     }
 }
 
-// Looks at the records' headers only. False: it could not be read.
-bool Spool::scan(Segment& segment) {
-    if (std::optional<SegmentStart> start = read_header(segment.name)) {
+Status Spool::scan_segments(std::vector<Segment>& astray) {
+    for (Segment& segment : segments_) {
+        Status read = scan(segment);
+        if (read) continue;
+        if (!options_.unreadable_is_damage) {
+            met_unreadable_ = true;
+            return read;
+        }
+        if (&segment != &segments_.back()) continue;
+        // Which numbers it holds is not known, so it can't stay before what comes.
+        segment.damaged = true;
+        astray.push_back(std::move(segment));
+        segments_.pop_back();
+        break;
+    }
+    return {};
+}
+
+// Looks at the records' headers only.
+Status Spool::scan(Segment& segment) {
+    const Result<std::string> header = read_header(segment.name);
+    if (!header) return header.error();
+    if (std::optional<SegmentStart> start = decode_segment_header(*header)) {
         position_ = std::max(position_, start->header.state.position);
         losses_ = std::move(start->header.state.losses);
     }
@@ -166,14 +182,14 @@ bool Spool::scan(Segment& segment) {
         uint64_t skipped = 0;
         const auto found =
             find_record(files_, segment.name, segment.seed, offset, segment.bytes, skipped);
-        if (!found) return false;
-        if (!*found) return true;
+        if (!found) return found.error();
+        if (!*found) return {};
         offset = (*found)->offset + (*found)->header.bytes();
-        if (!take_record(segment, **found)) return false;
+        if (Status read = take_record(segment, **found); !read) return read;
     }
 }
 
-bool Spool::take_record(Segment& segment, const RecordPlace& place) {
+Status Spool::take_record(Segment& segment, const RecordPlace& place) {
     const RecordHeader& header = place.header;
     switch (header.type) {
         case RecordType::kSnapshot:
@@ -190,7 +206,7 @@ bool Spool::take_record(Segment& segment, const RecordPlace& place) {
         case RecordType::kState: {
             const Result<std::string> meta =
                 files_.read(segment.name, place.offset + kRecordHeaderBytes, header.meta_bytes);
-            if (!meta) return false;
+            if (!meta) return meta.error();
             if (crc32c(*meta, segment.seed) != header.meta_checksum) break;
             std::optional<SpoolState> state = decode<SpoolState>(*meta);
             if (!state || !state->losses.plausible()) break;
@@ -201,7 +217,7 @@ bool Spool::take_record(Segment& segment, const RecordPlace& place) {
         case RecordType::kRefused:
             break;
     }
-    return true;
+    return {};
 }
 
 // Segments that were delivered but not removed yet; snapshots whose segment somebody took away.

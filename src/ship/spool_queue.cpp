@@ -46,6 +46,8 @@ void SpoolQueue::use_files(std::unique_ptr<SpoolFiles> files, Moment now) {
     untold_.clear();
     loaded_.reset();
     requests_.clear();
+    replaced_.clear();
+    unreadable_ = 0;
     for (Entry& entry : memory_) {
         entry.number = 0;
         entry.writing = false;
@@ -109,8 +111,8 @@ void SpoolQueue::remember(Snapshot snapshot) {
 // While it is being written it is the thread's, too.
 Snapshot SpoolQueue::Entry::take() const { return writing ? *snapshot : std::move(*snapshot); }
 
-// What is in the spool can go from memory; else the oldest is lost, but for what is being written:
-// that is no room yet. Answers the room there is.
+// What is in the spool can go from memory; else the oldest is lost, but for what is being written
+// or may be dropped from the spool just now: that is no room yet. Answers the room there is.
 size_t SpoolQueue::make_room(size_t needed, std::vector<Snapshot>& dropped) {
     const auto room = [this] {
         return memory_limit_ > memory_bytes_ ? memory_limit_ - memory_bytes_ : 0;
@@ -121,7 +123,7 @@ size_t SpoolQueue::make_room(size_t needed, std::vector<Snapshot>& dropped) {
     }
     for (size_t i = pin_ == Pin::kMemory ? 1 : 0; room() < needed && i < memory_.size();) {
         const auto victim = memory_.begin() + static_cast<std::ptrdiff_t>(i);
-        if (victim->writing) {
+        if (victim->writing || victim->number != 0) {
             ++i;
             continue;
         }
@@ -155,22 +157,42 @@ void SpoolQueue::lose_loaded() {
     loaded_.reset();
 }
 
-// Making room may have dropped what we hold of the spool; that is counted, but for what was on its
-// way.
+// Making room may have dropped what we have of the spool; that is counted, but for what was on its
+// way or is in memory.
 void SpoolQueue::forget_dropped() {
-    if (loaded_ && loaded_->number != 0 && !side_->spool->holds(loaded_->number)) {
-        if (spared_ != loaded_->number) {
+    const auto dropped = [this](uint64_t number) {
+        return number != 0 && !side_->spool->holds(number);
+    };
+    if (loaded_ && dropped(loaded_->number)) {
+        if (!spared_.contains(loaded_->number)) {
             loaded_.reset();
         } else {
             loaded_->number = 0;
             if (pin_ != Pin::kSpool) lose_loaded();
         }
     }
-    std::erase_if(requests_,
-                  [this](const auto& asked) { return !side_->spool->holds(asked.first); });
+    for (Entry& entry : memory_)
+        if (dropped(entry.number)) entry.number = 0;
+    std::erase_if(requests_, [&](const auto& asked) { return dropped(asked.first); });
+    std::erase_if(replaced_, [&](const Replaced& whole) { return dropped(whole.number); });
 }
 
+void SpoolQueue::finish_replaced() {
+    const auto in_memory_only = [this](const std::shared_ptr<Snapshot>& half) {
+        return std::any_of(memory_.begin(), memory_.end(), [&](const Entry& entry) {
+            return entry.snapshot == half && entry.number == 0;
+        });
+    };
+    std::erase_if(replaced_, [&](const Replaced& whole) {
+        if (in_memory_only(whole.halves[0]) || in_memory_only(whole.halves[1])) return false;
+        untold_.push_back({whole.number, std::nullopt, {}});
+        return true;
+    });
+}
+
+// The spool counts on what is in memory while a job is under way.
 void SpoolQueue::release_written(std::optional<int64_t> kept_time) {
+    if (under_way_) return;
     for (size_t i = pin_ == Pin::kMemory ? 1 : 0; i < memory_.size();) {
         Entry& entry = memory_[i];
         if (entry.number == 0 || entry.snapshot->time == kept_time) {
@@ -223,7 +245,7 @@ const Snapshot* SpoolQueue::front() const {
     if (pin_ == Pin::kSpool) return &loaded_->snapshot;
     if (!memory_.empty()) return memory_.front().snapshot.get();
     // A job that is under way may drop it, and count it as lost.
-    const bool ours = loaded_ && (!under_way_ || spared_ == loaded_->number);
+    const bool ours = loaded_ && (!under_way_ || spared_.contains(loaded_->number));
     return ours ? &loaded_->snapshot : nullptr;
 }
 
@@ -276,26 +298,30 @@ Snapshot SpoolQueue::pop_refused(std::string_view reason) {
     return taken;
 }
 
-// They are durable before it goes: after a kill it is split again, into the same.
+// They are durable before it goes from the spool: after a kill it is split again, into the same.
 Snapshot SpoolQueue::pop_split(SnapshotHalves halves) {
     if (on_split_) on_split_(*front(), halves);
     if (memory_.empty()) pin_ = Pin::kSpool;
     for (Snapshot& half : halves) remember(std::move(half));
-    Entry* const last = &memory_.back();
-    if (settle() && has_spool_) write({&memory_[memory_.size() - 2], last});
+    const auto place = [this](size_t half) { return &memory_[memory_.size() - 2 + half]; };
+    const std::array both{place(0)->snapshot, place(1)->snapshot};
+    if (settle() && has_spool_) write({place(0), place(1)});
     uint64_t number = 0;
     Snapshot whole = take_front(number);
+    if (number != 0) replaced_.push_back({number, both});
     // In the spool they have their place behind all others.
-    while (!memory_.empty() && memory_.back().number != 0 && !memory_.back().writing) {
-        memory_bytes_ -= memory_.back().snapshot->bytes();
-        memory_.pop_back();
+    if (!under_way_ && place(0)->number != 0) {
+        for (size_t half = 0; half < both.size(); ++half) {
+            memory_bytes_ -= memory_.back().snapshot->bytes();
+            memory_.pop_back();
+        }
     }
-    if (number != 0) untold_.push_back({number, std::nullopt, {}});
     after_pop();
     return whole;
 }
 
 void SpoolQueue::after_pop() {
+    finish_replaced();
     load_again_ = true;
     load();
     tell();
@@ -305,7 +331,7 @@ size_t SpoolQueue::snapshots() const {
     const std::optional<SpoolFigures> spool = spool_figures();
     size_t count = spool ? static_cast<size_t>(spool->snapshots) : 0;
     for (const Entry& entry : memory_) count += entry.number == 0 ? 1 : 0;
-    return count;
+    return count - std::min(count, replaced_.size());
 }
 
 uint64_t SpoolQueue::bytes() const {

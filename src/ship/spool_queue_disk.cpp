@@ -13,6 +13,8 @@ namespace {
 constexpr int64_t kLookInterval = 5'000'000;
 // Of another collector, given up in one go.
 constexpr int kStrangersAtOnce = 100;
+// Openings at files that can't be read before they are given up.
+constexpr int kOpenTries = 5;
 
 // What a job answers that had no memory to answer anything.
 Error broken_off() { return make_error(sqlstate::kInternal, "the spool's thread broke off"); }
@@ -42,11 +44,11 @@ void SpoolQueue::work(std::function<void(Side&)> job, std::function<void()> afte
 // What the spool has to know of the time since the last job.
 std::function<void(SpoolQueue::Side&)> SpoolQueue::before_job() {
     if (!has_spool_) return [](Side&) {};
-    spared_ = on_its_way();
+    spared_ = held();
     return [untold = std::exchange(untold_, {}), limit = spool_limit_, spared = spared_,
             now = now_.wall](Side& side) {
         side.spool->set_limit(limit);
-        side.spool->set_in_flight(spared);
+        side.spool->set_held(spared);
         for (const Untold& one : untold) {
             if (one.reason) {
                 side.spool->lose(one.number, *one.reason, one.losses, now);
@@ -57,10 +59,15 @@ std::function<void(SpoolQueue::Side&)> SpoolQueue::before_job() {
     };
 }
 
-// What is on its way is counted by us, should its segment be dropped.
-uint64_t SpoolQueue::on_its_way() const {
-    if (pin_ == Pin::kSpool) return loaded_->number;
-    return pin_ == Pin::kMemory ? memory_.front().number : 0;
+// What is on its way or in memory, whole or in halves, is counted by us, should its segment be
+// dropped.
+std::set<uint64_t> SpoolQueue::held() const {
+    std::set<uint64_t> numbers;
+    if (pin_ == Pin::kSpool) numbers.insert(loaded_->number);
+    for (const Entry& entry : memory_) numbers.insert(entry.number);
+    for (const Replaced& whole : replaced_) numbers.insert(whole.number);
+    numbers.erase(0);
+    return numbers;
 }
 
 bool SpoolQueue::settle() {
@@ -73,6 +80,8 @@ void SpoolQueue::ended() {
     under_way_since_ = 0;
     hang_.reset();
     if (const auto after = std::exchange(after_, nullptr)) after();
+    if (has_spool_) forget_dropped();
+    finish_replaced();
     load();
     tell();
 }
@@ -83,27 +92,29 @@ void SpoolQueue::tell() {
 
 void SpoolQueue::open() {
     look_again_at_ = now_.monotonic + kLookInterval;
-    const auto status = std::make_shared<Status>(broken_off());
-    const SpoolOptions options{spool_limit_, 0, incarnation_, random_};
-    const auto job = [status, options, directory = directory_, now = now_.wall](Side& side) {
+    const auto opening = std::make_shared<Opening>(Opening{broken_off()});
+    const SpoolOptions options{spool_limit_, 0, incarnation_, random_, unreadable_ >= kOpenTries};
+    const auto job = [opening, options, directory = directory_, now = now_.wall](Side& side) {
         if (!directory.empty()) {
             Result<std::unique_ptr<SpoolFiles>> files = open_spool_files(directory);
             if (!files) {
-                *status = files.error();
+                opening->status = files.error();
                 return;
             }
             side.files = *std::move(files);
         }
         auto spool = std::make_unique<Spool>(*side.files, options);
-        *status = spool->open(now);
-        if (*status) side.spool = std::move(spool);
+        opening->status = spool->open(now);
+        opening->met_unreadable = spool->met_unreadable();
+        if (opening->status) side.spool = std::move(spool);
     };
-    work(job, [this, status] { opened(*status); });
+    work(job, [this, opening] { opened(*opening); });
 }
 
-void SpoolQueue::opened(const Status& status) {
-    if (!status) {
-        problem_ = status.error();
+void SpoolQueue::opened(const Opening& opening) {
+    unreadable_ = opening.met_unreadable ? unreadable_ + 1 : 0;
+    if (!opening.status) {
+        problem_ = opening.status.error();
         return;
     }
     problem_.reset();
@@ -159,20 +170,21 @@ void SpoolQueue::written(const Result<uint64_t>& first) {
         }
         if (first) ++number;
     }
-    forget_dropped();
 }
 
 void SpoolQueue::load() {
     if (!load_again_ || !at_hand() || loaded_ || !collector_) return;
     load_again_ = false;
     if (side_->spool->figures().segments == 0) return;
-    std::set<uint64_t> in_memory;
-    for (const Entry& entry : memory_)
-        if (entry.number != 0) in_memory.insert(entry.number);
+    const std::set<uint64_t> in_memory = held();
     const auto found = std::make_shared<Loading>();
     const auto job = [found, in_memory, collector = *collector_, now = now_.wall](Side& side) {
         Spool& spool = *side.spool;
-        for (int i = 0; i < kStrangersAtOnce && spool.snapshots() > in_memory.size(); ++i) {
+        // None by its count: position and files follow what was delivered, and a count may err.
+        const auto others = [&] {
+            return spool.snapshots() == 0 || spool.snapshots() > in_memory.size();
+        };
+        for (int i = 0; i < kStrangersAtOnce && others(); ++i) {
             Result<std::optional<Spool::Stored>> next = spool.next(now);
             if (!next) found->error = next.error();
             if (!next || !*next) return;
@@ -185,8 +197,6 @@ void SpoolQueue::load() {
             spool.lose((*next)->number, LossReason::kStranger, lost, now);
         }
         found->more = spool.snapshots() > in_memory.size();
-        // Position and files follow what was delivered.
-        if (spool.snapshots() == 0) static_cast<void>(spool.next(now));
     };
     work(job, [this, found] { loaded(std::move(*found)); });
 }
@@ -213,8 +223,11 @@ void SpoolQueue::look_after() {
     const auto job = [status, now = now_.wall](Side& side) { *status = side.spool->tick(now); };
     work(job, [this, status] {
         if (!*status && !problem_) problem_ = status->error();
+        const bool all_written = std::all_of(memory_.begin(), memory_.end(),
+                                             [](const Entry& entry) { return entry.number != 0; });
+        // Of a file that can't be read it comes again with the next try.
+        if (*status && all_written) problem_.reset();
         load_again_ = true;
-        forget_dropped();
     });
 }
 

@@ -80,8 +80,8 @@ Result<std::optional<Spool::Stored>> Spool::next(int64_t now) {
 // Snapshots below `number` that nobody finished are lost: their records are not there.
 void Spool::pass_to(uint64_t number, int64_t now) {
     if (number <= position_) return;
-    uint64_t lost = number - position_ - finished_in(position_, number);
-    if (in_flight_ >= position_ && in_flight_ < number) --lost;
+    const uint64_t lost =
+        number - position_ - finished_in(position_, number) - held_in(position_, number);
     finished_.erase(finished_.begin(), finished_.lower_bound(number));
     position_ = number;
     if (lost == 0) return;
@@ -91,14 +91,16 @@ void Spool::pass_to(uint64_t number, int64_t now) {
 
 void Spool::skip_damaged(const RecordHeader& header, const std::optional<SnapshotMeta>& meta,
                          int64_t now) {
-    Losses lost{1, 0, 0, 0, 0};
-    if (meta) {
-        lost = {};
-        lost.count(meta->rows, meta->bytes_json, meta->time);
-        keep_groups(*meta);
+    if (!held_.contains(header.number)) {
+        Losses lost{1, 0, 0, 0, 0};
+        if (meta) {
+            lost = {};
+            lost.count(meta->rows, meta->bytes_json, meta->time);
+            keep_groups(*meta);
+        }
+        losses_.add(LossReason::kDamaged, lost, now);
+        unsaved_ = true;
     }
-    losses_.add(LossReason::kDamaged, lost, now);
-    unsaved_ = true;
     position_ = header.number + 1;
     Segment& segment = segments_.front();
     segment.waiting -= std::min<uint64_t>(segment.waiting, 1);
@@ -225,11 +227,13 @@ uint64_t Spool::aside_bytes() const {
 
 // The oldest go, so that so many bytes fit.
 void Spool::trim_aside(uint64_t room) {
-    while (!aside_.empty() && aside_bytes() + room > aside_limit()) {
-        File oldest = std::move(aside_.front());
-        aside_.erase(aside_.begin());
-        remove_file(std::move(oldest));
-    }
+    while (!aside_.empty() && aside_bytes() + room > aside_limit()) remove_oldest_aside();
+}
+
+void Spool::remove_oldest_aside() {
+    File oldest = std::move(aside_.front());
+    aside_.erase(aside_.begin());
+    remove_file(std::move(oldest));
 }
 
 void Spool::keep_groups(const SnapshotMeta& meta) {
@@ -241,6 +245,14 @@ uint64_t Spool::finished_in(uint64_t from, uint64_t to) const {
     if (to <= from) return 0;
     return static_cast<uint64_t>(
         std::distance(finished_.lower_bound(from), finished_.lower_bound(to)));
+}
+
+// Of those that are not finished.
+uint64_t Spool::held_in(uint64_t from, uint64_t to) const {
+    uint64_t count = 0;
+    for (auto one = held_.lower_bound(from); one != held_.end() && *one < to; ++one)
+        count += finished_.contains(*one) ? 0 : 1;
+    return count;
 }
 
 std::vector<RowsetGroup> Spool::take_lost_groups() {

@@ -51,10 +51,12 @@ Result<uint64_t> Spool::append(std::span<const Snapshot* const> snapshots, int64
     if (!fits) {
         if (Status made = new_segment(now); !made) return made.error();
     }
+    writing_ = false;  // should memory run out meanwhile
     if (Status written = write_records(snapshots); !written) {
         abandon();
         return written.error();
     }
+    writing_ = true;
     Segment& segment = segments_.back();
     segment.bytes = segment.on_disk;
     segment.waiting += snapshots.size();
@@ -87,8 +89,11 @@ void Spool::abandon() {
     if (files_.truncate(segment.name, segment.bytes)) segment.on_disk = segment.bytes;
 }
 
-// With the state in its header, durable, name and all.
+// With the state in its header, durable, name and all. Where that fails it may be there after a
+// crash all the same, and end the segments before it at its number: none of them may get that
+// number any more.
 Status Spool::new_segment(int64_t now) {
+    writing_ = false;
     SegmentHeader header;
     header.segment = ++last_file_;
     header.first_number = next_number_;
@@ -109,9 +114,6 @@ Status Spool::new_segment(int64_t now) {
     if (made) made = files_.sync_directory();
     if (!made) {
         remove_file({segment.name, segment.on_disk});
-        // After a crash it may be there all the same, and end the segments before it at its number:
-        // none of them may get that number any more.
-        writing_ = false;
         return made;
     }
     if (segments_.empty()) cursor_ = segment.begin;
@@ -139,6 +141,7 @@ Status Spool::save(int64_t now) {
     Segment& segment = segments_.back();
     const std::string record =
         encode_record(RecordType::kState, position_, segment.seed, encode(state()), {});
+    writing_ = false;  // should memory run out meanwhile
     segment.on_disk += record.size();
     Status written = files_.append(segment.name, record);
     if (written) written = files_.sync(segment.name);
@@ -146,6 +149,7 @@ Status Spool::save(int64_t now) {
         abandon();
         return new_segment(now);
     }
+    writing_ = true;
     segment.bytes = segment.on_disk;
     saved();
     return {};
@@ -161,14 +165,19 @@ void Spool::saved() {
 void Spool::note(RecordType type, uint64_t number) {
     if (!writing_ || used() + kRecordHeaderBytes + reserve() / 2 > options_.limit) return;
     Segment& segment = segments_.back();
-    segment.on_disk += kRecordHeaderBytes;
-    if (!files_.append(segment.name, encode_record(type, number, segment.seed, {}, {})))
-        return abandon();
+    const std::string record = encode_record(type, number, segment.seed, {}, {});
+    segment.on_disk += record.size();
+    if (!files_.append(segment.name, record)) return abandon();
     segment.bytes = segment.on_disk;
 }
 
+// What can't be removed gives no room back, however much of it is given up.
 Status Spool::make_room(uint64_t bytes, uint64_t margin, int64_t now) {
     while (used() + bytes + margin > options_.limit) {
+        if (!garbage_.empty()) {
+            if (Status removed = remove_garbage(); !removed) return removed;
+            continue;
+        }
         if (snapshots() == 0 && segments_.size() <= 1 && aside_.empty())
             return make_error(sqlstate::kProgramLimit, "the spool has no room",
                               "It is larger than what pganalytics.spool_limit leaves.",
@@ -179,6 +188,10 @@ Status Spool::make_room(uint64_t bytes, uint64_t margin, int64_t now) {
         const Result<SpoolSpace> space = files_.space();
         if (!space) return space.error();
         if (space->available >= free_space_floor(*space) + bytes) return {};
+        if (!garbage_.empty()) {
+            if (Status removed = remove_garbage(); !removed) return removed;
+            continue;
+        }
         if (snapshots() == 0)
             return make_error(sqlstate::kIoError, "the volume of the spool is nearly full",
                               "The spool leaves a twentieth of it (2 GB at least, a fifth of a "
@@ -189,7 +202,8 @@ Status Spool::make_room(uint64_t bytes, uint64_t margin, int64_t now) {
 }
 
 // Its losses and the position are durable before it goes. Where even that can't be written, it goes
-// first: the numbers missing before the next segment then tell the loss.
+// first: the numbers missing before the next segment then tell the loss. Where neither can be done,
+// it stays.
 Status Spool::drop_oldest(LossReason reason, int64_t now) {
     if (snapshots() == 0) {
         drop_what_is_over(now);
@@ -203,8 +217,8 @@ Status Spool::drop_oldest(LossReason reason, int64_t now) {
     unsaved_ = true;
     if (alone) writing_ = false;
     Status saved = save(now);
-    if (alone && !saved) {
-        // Without it nothing would tell that there ever was something.
+    // Of the last one nothing else would tell that there ever was something.
+    if (!saved && (alone || !files_.remove(segments_.front().name))) {
         position_ = before.position;
         losses_ = before.losses;
         return saved;
@@ -219,7 +233,7 @@ Status Spool::drop_oldest(LossReason reason, int64_t now) {
 
 // Nothing waits: what is set aside, and segments that were delivered.
 void Spool::drop_what_is_over(int64_t now) {
-    trim_aside(aside_limit());
+    while (!aside_.empty()) remove_oldest_aside();
     pass_to(segments_.size() > 1 ? segments_[1].first : next_number_, now);
     if (segments_.size() == 1 && !new_segment(now)) return;
     if (segments_.size() > 1) remove_front();
@@ -241,7 +255,7 @@ Losses Spool::count_rest(const Segment& segment) {
         if (header.type != RecordType::kSnapshot || header.number < number || header.number >= end)
             continue;
         number = header.number + 1;
-        if (finished_.contains(header.number) || header.number == in_flight_) continue;
+        if (finished_.contains(header.number) || held_.contains(header.number)) continue;
         const Result<std::string> bytes =
             files_.read(segment.name, (*found)->offset + kRecordHeaderBytes, header.meta_bytes);
         std::optional<SnapshotMeta> meta;
@@ -251,9 +265,8 @@ Losses Spool::count_rest(const Segment& segment) {
         lost.count(meta->rows, meta->bytes_json, meta->time);
         keep_groups(*meta);
     }
-    const uint64_t in_flight = in_flight_ >= position_ && in_flight_ < end ? 1 : 0;
     const uint64_t all = end > position_ ? end - position_ : 0;
-    lost.snapshots = all - std::min(all, finished_in(position_, end) + in_flight);
+    lost.snapshots = all - std::min(all, finished_in(position_, end) + held_in(position_, end));
     return lost;
 }
 
@@ -261,8 +274,19 @@ void Spool::remove_file(File file) {
     if (!files_.remove(file.name)) garbage_.push_back(std::move(file));
 }
 
+Status Spool::remove_garbage() {
+    Status result;
+    for (File& file : std::exchange(garbage_, {})) {
+        Status removed = files_.remove(file.name);
+        if (removed) continue;
+        result = std::move(removed);
+        garbage_.push_back(std::move(file));
+    }
+    return result;
+}
+
 Status Spool::tick(int64_t now) {
-    for (File& file : std::exchange(garbage_, {})) remove_file(std::move(file));
+    static_cast<void>(remove_garbage());
     if (Status room = make_room(0, reserve() / 4, now); !room) return room;
     return keep(now);
 }

@@ -37,6 +37,8 @@ struct SpoolOptions {
     uint64_t segment_bytes = 0;            // 0: by the limit
     Uuid incarnation{};                    // of this run
     std::function<uint32_t()> random;
+    // Files that can't be read when it is opened are damage; else they are an error of open().
+    bool unreadable_is_damage = false;
 };
 
 struct SpoolFigures {
@@ -66,9 +68,11 @@ class Spool {
   public:
     Spool(SpoolFiles& files, SpoolOptions options);
 
-    // Finds what is there; writes nothing but what repairs it. An error: the directory can't be
-    // read, and nothing else may be called.
+    // Finds what is there; writes nothing but what repairs it. An error: the directory or a file
+    // can't be read, everything is as it was, and nothing else may be called.
     Status open(int64_t now);
+    // The error was a file's.
+    bool met_unreadable() const { return met_unreadable_; }
 
     // All of them, durable; answers the number of the first. Drops the oldest where there is no
     // room. After an error none of them is in.
@@ -82,10 +86,10 @@ class Spool {
     Result<std::optional<Stored>> next(int64_t now);
     // Delivered; of any that was not dropped.
     void finish(uint64_t number) { finish(number, false); }
-    // While it is on its way it is not counted as lost, should its segment be dropped: whoever
-    // sends it counts it then (lose() without a number). 0: none.
-    void set_in_flight(uint64_t number) { in_flight_ = number; }
-    // False: its segment was dropped.
+    // Those that somebody else has as well are not counted as lost, should their segment be
+    // dropped or damaged: who has them counts them then (lose() without a number).
+    void set_held(std::set<uint64_t> numbers) { held_ = std::move(numbers); }
+    // False: its segment was dropped, or its record is damaged.
     bool holds(uint64_t number) const { return number >= position_; }
 
     // Given up; `number` 0: it was never in here. Durable with the next thing that is written;
@@ -132,12 +136,12 @@ class Spool {
 
     // spool_open.cpp
     Status read_directory(std::vector<File>& segments);
-    std::optional<SegmentStart> read_header(const std::string& name);
-    bool is_later_version(const std::string& name);
-    uint64_t read_starts(std::vector<File> files);
-    void order_segments(std::vector<Segment> found);
-    bool scan(Segment& segment);
-    bool take_record(Segment& segment, const RecordPlace& place);
+    Result<std::string> read_header(const std::string& name);
+    Status read_starts(std::vector<File> files, std::vector<Segment>& astray);
+    void order_segments(std::vector<Segment> found, std::vector<Segment>& astray);
+    Status scan_segments(std::vector<Segment>& astray);
+    Status scan(Segment& segment);
+    Status take_record(Segment& segment, const RecordPlace& place);
     void forget_passed(int64_t now);
 
     // spool_write.cpp
@@ -158,6 +162,7 @@ class Spool {
     void note(RecordType type, uint64_t number);
     void remove_front();
     void remove_file(File file);
+    Status remove_garbage();
 
     // spool_read.cpp
     void finish(uint64_t number, bool lost);
@@ -168,10 +173,12 @@ class Spool {
     Error read_failed(Error error);
     void move_aside(const Segment& segment);
     void trim_aside(uint64_t room);
+    void remove_oldest_aside();
     uint64_t aside_limit() const;
     uint64_t aside_bytes() const;
     void keep_groups(const SnapshotMeta& meta);
     uint64_t finished_in(uint64_t from, uint64_t to) const;
+    uint64_t held_in(uint64_t from, uint64_t to) const;
 
     SpoolFiles& files_;
     SpoolOptions options_;
@@ -187,8 +194,9 @@ class Spool {
     std::set<uint64_t> finished_;  // above the position
     uint64_t cursor_ = 0;          // offset in the first segment
     std::optional<Front> front_;   // what next() answered
-    uint64_t in_flight_ = 0;
+    std::set<uint64_t> held_;
     int read_failures_ = 0;
+    bool met_unreadable_ = false;
 
     LossBook losses_;
     bool unsaved_ = false;                // position or losses that must not get lost

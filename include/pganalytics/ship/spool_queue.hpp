@@ -10,7 +10,8 @@
 //     in memory and in the spool --delivered--> gone from both
 //                                --the next cycle is there, or memory is short--> in the spool
 //     in the spool --delivered, dropped or refused--> gone
-//     anywhere --refused, but of several rowsets--> its halves at the spool's end, then gone
+//     anywhere --refused, but of several rowsets--> its halves in memory --both in the spool, or no
+//                 longer in memory--> gone
 //
 // What is in memory goes first, so that figures are fresh while a backlog drains. Without a usable
 // spool there is memory only: oldest first, the oldest dropped when it is full.
@@ -24,12 +25,14 @@
 //                                --later, seen by settle()--> idle
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <deque>
 #include <functional>
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -117,16 +120,25 @@ class SpoolQueue final : public SnapshotQueue {
         std::optional<Error> error;
         bool more = false;  // only strangers so far
     };
+    // One in the spool whose halves take its place once they need it no more.
+    struct Replaced {
+        uint64_t number = 0;
+        std::array<std::shared_ptr<Snapshot>, 2> halves;
+    };
+    struct Opening {
+        Status status;
+        bool met_unreadable = false;
+    };
     enum class Pin : uint8_t { kNone, kMemory, kSpool };
 
     // spool_queue_disk.cpp
     bool at_hand() const { return has_spool_ && !under_way_; }
     void work(std::function<void(Side&)> job, std::function<void()> after);
     std::function<void(Side&)> before_job();
-    uint64_t on_its_way() const;
+    std::set<uint64_t> held() const;
     void ended();
     void open();
-    void opened(const Status& status);
+    void opened(const Opening& opening);
     void write(const std::vector<Entry*>& entries);
     void write_memory();
     void written(const Result<uint64_t>& first);
@@ -138,6 +150,7 @@ class SpoolQueue final : public SnapshotQueue {
     // From memory, but for those of this cycle.
     void release_written(std::optional<int64_t> kept_time = std::nullopt);
     void forget_dropped();
+    void finish_replaced();
     size_t make_room(size_t needed, std::vector<Snapshot>& dropped);
     void lose(LossReason reason, const Snapshot& snapshot, uint64_t number = 0);
     void lose_loaded();
@@ -161,7 +174,7 @@ class SpoolQueue final : public SnapshotQueue {
     host::SideThread thread_;
     bool under_way_ = false;
     int64_t under_way_since_ = 0;
-    uint64_t spared_ = 0;                             // not counted as lost by the job
+    std::set<uint64_t> spared_;                       // not counted as lost by the job
     std::function<void()> after_;                     // once it has ended
     std::vector<std::shared_ptr<Snapshot>> writing_;  // by the job
     std::vector<Untold> untold_;
@@ -173,13 +186,15 @@ class SpoolQueue final : public SnapshotQueue {
     bool load_again_ = false;              // there may be something that was not there
     bool strangers_left_ = false;
     std::map<uint64_t, uint64_t> requests_;  // of those that are only in the spool
+    std::vector<Replaced> replaced_;
     Pin pin_ = Pin::kNone;
     bool away_ = false;
 
     Moment now_;
     int64_t write_again_at_ = 0;
     int64_t look_again_at_ = 0;
-    LossBook book_;  // without a spool; while a job is under way what the spool's will be
+    int unreadable_ = 0;  // openings in a row that met a file that can't be read
+    LossBook book_;       // without a spool; while a job is under way what the spool's will be
     std::vector<RowsetGroup> lost_groups_;
 };
 

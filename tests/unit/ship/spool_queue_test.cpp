@@ -95,10 +95,11 @@ TEST_F(MemoryOnly, OfAnotherCollectorIsGivenUp) {
 class WithSpool : public ::testing::Test {
   protected:
     WithSpool() { start(); }
-    void start() {
+    void start(std::function<bool(std::string_view)> fails = {}) {
         std::unique_ptr<SimulatedFiles> after =
             files == nullptr ? std::make_unique<SimulatedFiles>() : files->after_power_cut(random);
         files = after.get();
+        if (fails) files->fails = std::move(fails);
         queue = std::make_unique<SpoolQueue>(
             Uuid{}, [this] { return static_cast<uint32_t>(random()); }, kForever);
         queue->set_limits(1 << 20, 8192);
@@ -248,6 +249,89 @@ TEST_F(WithSpool, WhatIsDroppedOnItsWayCountsOnce) {
     EXPECT_FALSE(queue->take_lost_groups().empty());
 }
 
+// The newest cycle is on its way to a hub that does not answer, and so in memory and in the spool,
+// when others fill the volume.
+TEST_F(WithSpool, WhatIsInMemoryIsNotLostWithItsSegment) {
+    for (uint64_t i = 1; i <= 5; ++i) {
+        queue->hub_is_away();
+        cycle({i});
+    }
+    cycle({6, 7});
+    queue->pin_front(true);
+    pass(4);
+    EXPECT_EQ(queue->spool_figures()->snapshots, 7U);
+    files->foreign = files->total - free_space_floor({files->total, 0}) + 1;
+    pass(6);
+    EXPECT_EQ(queue->losses().dropped().snapshots, 5U) << "what was on disk only";
+    EXPECT_EQ(queue->snapshots(), 2U);
+    files->foreign = 0;
+    queue->pin_front(false);
+    queue->hub_is_away();
+    cycle({8});
+    EXPECT_EQ(deliver_all(), Sequences({8, 6, 7}));
+    EXPECT_EQ(queue->losses().dropped().snapshots, 5U);
+}
+
+TEST_F(WithSpool, AProblemThatPassedIsForgotten) {
+    cycle({1});
+    fail();
+    EXPECT_EQ(deliver(), 1U);
+    files->foreign = files->total - free_space_floor({files->total, 0}) + 1;
+    pass(6);
+    EXPECT_TRUE(queue->problem());
+    files->foreign = 0;
+    pass(6);
+    EXPECT_FALSE(queue->problem()) << "though nothing is written";
+}
+
+TEST_F(WithSpool, ItOpensOnceItCanBeRead) {
+    for (uint64_t i = 1; i <= 5; ++i) {
+        cycle({i});
+        fail();
+    }
+    start([](std::string_view call) { return call == "read"; });
+    for (int i = 0; i < 3; ++i) {
+        EXPECT_TRUE(queue->problem());
+        EXPECT_FALSE(queue->spool_figures());
+        pass(6);
+    }
+    files->fails = [](std::string_view) { return false; };
+    pass(6);
+    EXPECT_FALSE(queue->problem());
+    EXPECT_EQ(queue->losses().total(LossReason::kDamaged).bytes, 0U);
+    EXPECT_EQ(deliver_all(), Sequences({1, 2, 3, 4, 5}));
+}
+
+TEST_F(WithSpool, WhatIsUnreadableForGoodDoesNotKeepItShut) {
+    for (uint64_t i = 1; i <= 5; ++i) {
+        cycle({i});
+        fail();
+    }
+    start([](std::string_view call) { return call == "read"; });
+    for (int i = 0; i < 5; ++i) pass(6);
+    ASSERT_TRUE(queue->spool_figures());
+    EXPECT_GT(queue->losses().total(LossReason::kDamaged).bytes, 0U);
+}
+
+// The header of a record that was passed is rotten, so that a start can't count how many were.
+TEST_F(WithSpool, TheLastComesThoughItsCountErrs) {
+    queue->set_limits(1 << 20, 1 << 20);
+    cycle({1, 2, 3});
+    EXPECT_TRUE(queue->keep_all());
+    const std::string name = files->names().begin()->first;
+    std::string content = files->content(name);
+    content[content.find(numbered(1).body) + numbered(1).body.size()] ^= 1;
+    files->put(name, content);
+    start();
+    EXPECT_EQ(deliver(), 1U);
+    EXPECT_EQ(queue->front()->sequence, 3U);
+    EXPECT_TRUE(queue->keep_all());
+    start();
+    ASSERT_NE(queue->front(), nullptr);
+    EXPECT_EQ(queue->front()->sequence, 3U);
+    EXPECT_EQ(queue->losses().total(LossReason::kDamaged).snapshots, 1U);
+}
+
 TEST_F(WithSpool, ADiskThatFailsLeavesItInMemory) {
     files->fails = [](std::string_view call) { return call == "append"; };
     for (uint64_t i = 1; i <= 4; ++i) {
@@ -328,6 +412,90 @@ TEST_F(WithSpool, HalvesStayInMemoryWhereTheDiskFails) {
         queue->pop_delivered();
     }
     EXPECT_EQ(queue->front(), nullptr);
+}
+
+// Whatever comes first, the disk that works again or a kill: the whole is in the spool until its
+// halves are.
+TEST_F(WithSpool, AWholeStaysInTheSpoolUntilItsHalvesAre) {
+    for (const bool killed : {false, true}) {
+        SCOPED_TRACE(killed);
+        start();
+        Snapshot whole = snapshot_of_rowsets({"pg_stats.tables", "sysstat.cpu"});
+        whole.time = 60 * kSecond;
+        const SnapshotHalves halves = *split_snapshot(whole);
+        queue->push(whole);
+        fail();
+        cycle({2});
+        fail();
+        EXPECT_EQ(deliver(), 2U);
+        ASSERT_EQ(queue->front()->snapshot_id, whole.snapshot_id);
+        queue->pin_front(true);
+        files->fails = [](std::string_view call) { return call == "append"; };
+        queue->pop_split(halves);
+        files->fails = [](std::string_view) { return false; };
+        EXPECT_EQ(queue->snapshots(), 2U);
+        EXPECT_EQ(queue->spool_figures()->snapshots, 1U);
+        if (killed) {
+            start();
+            ASSERT_NE(queue->front(), nullptr);
+            EXPECT_EQ(queue->front()->snapshot_id, whole.snapshot_id) << "to be split again";
+            continue;
+        }
+        queue->hub_is_away();
+        pass(6);
+        EXPECT_EQ(queue->spool_figures()->snapshots, 2U) << "they have taken its place";
+        for (const Snapshot& half : halves) {
+            ASSERT_NE(queue->front(), nullptr);
+            EXPECT_EQ(queue->front()->snapshot_id, half.snapshot_id);
+            queue->pin_front(true);
+            queue->pop_delivered();
+        }
+        EXPECT_EQ(queue->front(), nullptr);
+        EXPECT_EQ(queue->snapshots(), 0U);
+        EXPECT_TRUE(queue->losses().episodes().empty());
+    }
+}
+
+TEST_F(WithSpool, AWholeIsNotLostWhileItsHalvesAreInMemory) {
+    const Snapshot whole = snapshot_of_rowsets({"pg_stats.tables", "sysstat.cpu"});
+    queue->push(whole);
+    fail();
+    queue->pin_front(true);
+    files->fails = [](std::string_view call) { return call == "append"; };
+    queue->pop_split(*split_snapshot(whole));
+    files->fails = [](std::string_view) { return false; };
+    files->foreign = files->total - free_space_floor({files->total, 0}) + 1;
+    pass(6);
+    EXPECT_EQ(queue->spool_figures()->snapshots, 0U) << "its segment had to go";
+    EXPECT_EQ(queue->snapshots(), 2U);
+    EXPECT_TRUE(queue->losses().episodes().empty());
+    for (int half = 0; half < 2; ++half) {
+        ASSERT_NE(queue->front(), nullptr);
+        queue->pin_front(true);
+        queue->pop_delivered();
+    }
+    EXPECT_EQ(queue->snapshots(), 0U);
+}
+
+// The newest cycle stays first, and what asked for it hears of it.
+TEST_F(WithSpool, HalvesOfTheBacklogLeaveTheNewestWhereItIs) {
+    Snapshot whole = snapshot_of_rowsets({"pg_stats.tables", "sysstat.cpu"});
+    whole.time = 60 * kSecond;
+    queue->push(whole);
+    fail();
+    cycle({2});
+    fail();
+    EXPECT_EQ(deliver(), 2U);
+    queue->pin_front(true);
+    Snapshot asked = numbered(3);
+    asked.request = 77;
+    queue->push(std::move(asked));
+    queue->hub_is_away();
+    queue->service(now);
+    queue->pop_split(*split_snapshot(whole));
+    ASSERT_NE(queue->front(), nullptr);
+    EXPECT_EQ(queue->front()->sequence, 3U);
+    EXPECT_EQ(queue->front()->request, 77U);
 }
 
 TEST_F(WithSpool, NeverShipsAnotherCollectors) {

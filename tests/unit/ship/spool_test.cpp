@@ -150,12 +150,12 @@ TEST_F(SpoolTest, TheOneOnItsWayIsNotLostWithItsSegment) {
     auto spool = open();
     for (uint64_t i = 1; i <= 3; ++i) EXPECT_TRUE(put(*spool, {i}));
     const auto front = *spool->next(kSpoolNow);
-    spool->set_in_flight(front->number);
+    spool->set_held({front->number});
     uint64_t last = 3;
     while (spool->holds(front->number)) EXPECT_TRUE(put(*spool, {++last}));
     const uint64_t lost = declared(*spool);
     spool->finish(front->number);
-    spool->set_in_flight(0);
+    spool->set_held({});
     const Sequences rest = drain(*spool);
     EXPECT_EQ(1 + lost + rest.size(), last);
 }
@@ -288,6 +288,125 @@ TEST_F(SpoolTest, AFileThatCannotBeReadIsGivenUpAfterSomeTries) {
     EXPECT_EQ(rest.back(), 20U);
     EXPECT_EQ(rest.size() + declared(*spool), 10U);
     EXPECT_EQ(spool->figures().aside_files, 1U);
+}
+
+// Each segment that can't be removed gives no room, so that one after the other would be given up.
+TEST_F(SpoolTest, AFileThatCannotBeRemovedCostsNoOther) {
+    auto spool = open();
+    uint64_t last = 0;
+    while (spool->figures().bytes < 6500) EXPECT_TRUE(put(*spool, {++last}));
+    const uint64_t waiting = spool->snapshots();
+    bool read_only = false;
+    files.fails = [&](std::string_view call) {
+        return call == "remove" || (read_only && (call == "append" || call == "create"));
+    };
+    int refused = 0;
+    for (int i = 0; i < 30; ++i) refused += put(*spool, {++last}) ? 0 : 1;
+    EXPECT_GT(refused, 10);
+    EXPECT_LT(declared(*spool), 8U) << "one segment at most";
+    const uint64_t lost = declared(*spool);
+    // On a disk that takes nothing at all not even that.
+    files.fails = [](std::string_view) { return false; };
+    EXPECT_TRUE(spool->tick(kSpoolNow));
+    while (spool->figures().bytes < 6500) EXPECT_TRUE(put(*spool, {++last}));
+    read_only = true;
+    files.fails = [&](std::string_view call) {
+        return call == "remove" || call == "append" || call == "create";
+    };
+    spool->set_limit(spool->figures().bytes);
+    for (int i = 0; i < 30; ++i) EXPECT_FALSE(put(*spool, {99}, 200));
+    EXPECT_EQ(declared(*spool), lost);
+    files.fails = [](std::string_view) { return false; };
+    spool->set_limit(8192);
+    const Sequences found = drain(*spool);
+    EXPECT_GE(found.size(), waiting - lost);
+    EXPECT_EQ(declared(*spool), lost);
+    spool = open(2);
+    EXPECT_EQ(drain(*spool), Sequences());
+    EXPECT_EQ(declared(*spool), lost);
+}
+
+TEST_F(SpoolTest, ReadErrorsAtTheStartChangeNothing) {
+    auto spool = open();
+    for (uint64_t i = 1; i <= 20; ++i) EXPECT_TRUE(put(*spool, {i}));
+    files.put("v1-00000000000000ff.spool", std::string(100, 'x'));
+    const SimulatedFiles::Names before = files.names();
+    // At each of the reads that an opening needs.
+    for (int at = 0;; ++at) {
+        int left = at;
+        files.fails = [&](std::string_view call) { return call == "read" && left-- == 0; };
+        Spool again(files, small_options(random, 2));
+        if (again.open(kSpoolNow)) {
+            EXPECT_GT(at, 20);
+            EXPECT_FALSE(again.met_unreadable());
+            EXPECT_EQ(again.figures().aside_files, 1U) << "damage is damage";
+            files.fails = [](std::string_view) { return false; };
+            EXPECT_EQ(drain(again), range(1, 20));
+            break;
+        }
+        EXPECT_TRUE(again.met_unreadable());
+        ASSERT_EQ(files.names(), before) << at;
+    }
+}
+
+TEST_F(SpoolTest, WhatIsUnreadableForGoodIsGivenUpWhereOneSaysSo) {
+    auto spool = open();
+    for (uint64_t i = 1; i <= 4; ++i) EXPECT_TRUE(put(*spool, {i}));
+    files.fails = [](std::string_view call) { return call == "read"; };
+    SpoolOptions options = small_options(random, 2);
+    options.unreadable_is_damage = true;
+    Spool again(files, options);
+    EXPECT_TRUE(again.open(kSpoolNow));
+    files.fails = [](std::string_view) { return false; };
+    EXPECT_TRUE(put(again, {5}));
+    EXPECT_EQ(drain(again), Sequences({5}));
+    EXPECT_GT(again.losses().total(LossReason::kDamaged).bytes, 0U);
+}
+
+// A kill between the making of a file and its first bytes.
+TEST_F(SpoolTest, AnEmptyFileThatWasToBeSetAsideIsRemoved) {
+    files.put("v1-0000000000000001.aside", "");
+    files.foreign = files.total - free_space_floor({files.total, 0});
+    auto spool = open();
+    EXPECT_TRUE(files.names().empty());
+    EXPECT_EQ(spool->figures().aside_files, 0U);
+    spool->set_limit(50);
+    files.foreign = 0;
+    EXPECT_FALSE(put(*spool, {1}, 200)) << "and no search for room goes on for ever";
+}
+
+TEST_F(SpoolTest, WhatSomebodyElseHasIsNotLostByDamage) {
+    auto spool = open();
+    for (uint64_t i = 1; i <= 2; ++i) EXPECT_TRUE(put(*spool, {i}, 100));
+    const std::string name = files.names().begin()->first;
+    std::string content = files.content(name);
+    // The last byte of the first one's body.
+    content[content.find(numbered(1, 100).body) + 99] ^= 1;
+    files.put(name, content);
+    spool->set_held({1});
+    auto next = spool->next(kSpoolNow);
+    ASSERT_TRUE(next && *next);
+    EXPECT_EQ((*next)->number, 2U);
+    EXPECT_FALSE(spool->holds(1));
+    EXPECT_EQ(declared(*spool), 0U);
+}
+
+// Where there is no memory for it after the first bytes are written.
+TEST_F(SpoolTest, NoMemoryWhileWritingLeavesNoNumberTwice) {
+    auto spool = open();
+    EXPECT_TRUE(put(*spool, {1}));
+    int left = 1;
+    files.fails = [&](std::string_view call) {
+        if (call == "append" && left-- == 0) throw std::bad_alloc();
+        return false;
+    };
+    EXPECT_THROW(static_cast<void>(put(*spool, {2})), std::bad_alloc);
+    files.fails = [](std::string_view) { return false; };
+    EXPECT_TRUE(put(*spool, {3}));
+    EXPECT_TRUE(put(*spool, {4}));
+    spool = open(2);
+    EXPECT_EQ(drain(*spool), Sequences({1, 3, 4}));
+    EXPECT_EQ(declared(*spool), 0U);
 }
 
 TEST(LossBook, MergesWhatComesTogetherAndKeepsABoundedNumber) {
