@@ -26,17 +26,6 @@ uint64_t prefix_of(std::string_view key) {
     return prefix;
 }
 
-// std::lower_bound without branches, which rows in no order would make the processor guess wrongly.
-size_t first_not_less(const std::vector<uint64_t>& sorted, uint64_t wanted) {
-    const uint64_t* base = sorted.data();
-    for (size_t left = sorted.size(); left > 0;) {
-        const size_t half = (left + 1) / 2;
-        base += base[half - 1] < wanted ? half : 0;
-        left -= half;
-    }
-    return static_cast<size_t>(base - sorted.data());
-}
-
 std::vector<uint64_t> in_order(const std::vector<uint64_t>& numbers,
                                const std::vector<uint32_t>& order) {
     std::vector<uint64_t> out;
@@ -46,68 +35,6 @@ std::vector<uint64_t> in_order(const std::vector<uint64_t>& numbers,
 }
 
 }  // namespace
-
-size_t SparseFilter::State::bytes() const {
-    return keys.capacity() + (starts.capacity() + arrival.capacity()) * sizeof(uint32_t) +
-           (prefixes.capacity() + hashes.capacity()) * sizeof(uint64_t);
-}
-
-std::string_view SparseFilter::State::key(size_t i) const {
-    const size_t end = i + 1 < starts.size() ? starts[i + 1] : keys.size();
-    return std::string_view(keys).substr(starts[i], end - starts[i]);
-}
-
-size_t SparseFilter::State::find(uint64_t prefix, std::string_view wanted) const {
-    size_t first = first_not_less(prefixes, prefix);
-    if (first == size() || prefixes[first] != prefix || key(first) >= wanted) return first;
-    // Of statements of one role in one database thousands begin alike.
-    size_t last = prefix == UINT64_MAX ? size() : first_not_less(prefixes, prefix + 1);
-    while (first < last) {
-        const size_t middle = first + (last - first) / 2;
-        if (key(middle) < wanted) {
-            first = middle + 1;
-        } else {
-            last = middle;
-        }
-    }
-    return first;
-}
-
-bool SparseFilter::State::is_at(size_t i, uint64_t prefix, std::string_view wanted) const {
-    return i < size() && prefixes[i] == prefix && key(i) == wanted;
-}
-
-void SparseFilter::State::append(std::string_view key, uint64_t prefix, uint64_t hash) {
-    starts.push_back(static_cast<uint32_t>(keys.size()));
-    prefixes.push_back(prefix);
-    keys.append(key);
-    hashes.push_back(hash);
-}
-
-void SparseFilter::State::append_from(const State& other, size_t i, uint64_t hash) {
-    append(other.key(i), other.prefixes[i], hash);
-}
-
-void SparseFilter::State::reserve_like(const State& other) {
-    keys.reserve(other.keys.size());
-    starts.reserve(other.size());
-    prefixes.reserve(other.size());
-    hashes.reserve(other.size());
-}
-
-void SparseFilter::State::shrink() {
-    keys.shrink_to_fit();
-    starts.shrink_to_fit();
-    prefixes.shrink_to_fit();
-    hashes.shrink_to_fit();
-    arrival.shrink_to_fit();
-}
-
-// A string that is assigned an empty one keeps its room.
-void SparseFilter::State::clear() {
-    std::string().swap(keys);
-    *this = State{};
-}
 
 void SparseFilter::begin(RowsetGroup group, size_t columns, std::span<const ColumnType> key_types,
                          bool full) {
@@ -161,7 +88,7 @@ void SparseFilter::stop_following() {
     following_ = false;
     const std::vector<uint64_t> hashes = std::move(now_.hashes);
     now_.hashes = {};
-    now_.reserve_like(*before_);
+    now_.reserve(before_->size(), before_->keys.size());
     for (size_t row = 0; row < hashes.size(); ++row) {
         const size_t place = before_->place(row);
         sorted_ = sorted_ && (row == 0 || before_->place(row - 1) < place);
@@ -308,6 +235,39 @@ void SparseFilter::sort_kept(const std::vector<uint32_t>& order) {
     }
 }
 
+// How many keys of this reading are new, and their bytes.
+std::pair<size_t, size_t> SparseFilter::new_keys() const {
+    size_t count = 0;
+    size_t bytes = 0;
+    size_t old = 0;
+    for (size_t i = 0; i < now_.size(); ++i) {
+        const std::string_view key = now_.key(i);
+        while (old < before_->size() && before_->is_less(old, now_, i)) ++old;
+        if (before_->is_at(old, now_.prefixes[i], key)) continue;
+        ++count;
+        bytes += key.size();
+    }
+    return {count, bytes};
+}
+
+// The state after a reading of which rows are missing and none is new: no other place is needed.
+SparseFilter::State SparseFilter::update_known() {
+    size_t i = 0;
+    for (size_t old = 0; old < before_->size(); ++old) {
+        uint64_t& hash = before_->hashes[old];
+        if (i < now_.size() && before_->is_at(old, now_.prefixes[i], now_.key(i))) {
+            hash = now_.hashes[i++];
+        } else {
+            hash = unseen(hash);
+        }
+    }
+    return std::move(*before_);
+}
+
+// The receiver may have lost what a full reading was to bring back: the hash is made wrong, so that
+// the row is sent when it is seen again, and named if it is gone by then.
+uint64_t SparseFilter::unseen(uint64_t hash) const { return requested_full_ ? ~hash : hash; }
+
 // The state after this reading; appends the keys that are in before_ only to `gone`.
 SparseFilter::State SparseFilter::merge(bool complete, std::vector<std::string_view>* gone) {
     State next;
@@ -316,22 +276,20 @@ SparseFilter::State SparseFilter::merge(bool complete, std::vector<std::string_v
         next.shrink();
         return next;
     }
+    if (complete) {
+        next.reserve(now_.size(), now_.keys.size());
+    } else {
+        const auto [count, bytes] = new_keys();
+        if (count == 0 && !key_types_.empty()) return update_known();
+        next.reserve(before_->size() + count, before_->keys.size() + bytes);
+    }
     size_t old = 0;
     const auto pass_old = [&](size_t i) {
-        // The receiver may have lost what a full reading was to bring back: the hash is made
-        // wrong, so that the row is sent when it is seen again, and named if it is gone by then.
-        const uint64_t hash = before_->hashes[i];
-        if (!complete) return next.append_from(*before_, i, requested_full_ ? ~hash : hash);
+        if (!complete) return next.append_from(*before_, i, unseen(before_->hashes[i]));
         if (gone != nullptr) gone->push_back(bytes_.copy(before_->key(i)));
     };
-    const auto old_is_less = [&](size_t i) {
-        const uint64_t prefix = before_->prefixes[old];
-        return prefix < now_.prefixes[i] ||
-               (prefix == now_.prefixes[i] && before_->key(old) < now_.key(i));
-    };
-    next.reserve_like(now_);
     for (size_t i = 0; i < now_.size(); ++i) {
-        while (old < before_->size() && old_is_less(i)) pass_old(old++);
+        while (old < before_->size() && before_->is_less(old, now_, i)) pass_old(old++);
         if (before_->is_at(old, now_.prefixes[i], now_.key(i))) ++old;
         next.append_from(now_, i, now_.hashes[i]);
     }

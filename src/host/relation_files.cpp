@@ -47,6 +47,23 @@ bool is_wanted(const struct stat& facts) { return S_ISREG(facts.st_mode); }
 
 }  // namespace
 
+void FolderSizes::sort() {
+    std::sort(files_.begin(), files_.end(),
+              [](const File& a, const File& b) { return a.number < b.number; });
+}
+
+std::optional<ForkSizes> FolderSizes::find(uint32_t number) const {
+    auto file = std::lower_bound(files_.begin(), files_.end(), number,
+                                 [](const File& a, uint32_t wanted) { return a.number < wanted; });
+    std::optional<ForkSizes> sizes;
+    for (; file != files_.end() && file->number == number; ++file) {
+        if (!sizes) sizes.emplace();
+        sizes->bytes[static_cast<size_t>(file->fork)] += file->bytes;
+        sizes->has_main = sizes->has_main || file->fork == Fork::kMain;
+    }
+    return sizes;
+}
+
 bool is_relation_folder(std::string_view folder) {
     if (folder.size() > kLongestFolder) return false;
     if (folder == "global") return true;
@@ -89,10 +106,9 @@ Result<FolderSizes> read_relation_folder(const std::string& data_directory, std:
         struct stat facts {};
         if (fstatat(descriptor, entry->d_name, &facts, AT_SYMLINK_NOFOLLOW) != 0) continue;
         if (!is_wanted(facts)) continue;
-        ForkSizes& relation = sizes[number];
-        relation.bytes[static_cast<size_t>(fork)] += facts.st_size;
-        relation.has_main = relation.has_main || fork == Fork::kMain;
+        sizes.add(number, fork, facts.st_size);
     }
+    sizes.sort();
     return sizes;
 }
 

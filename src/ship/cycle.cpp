@@ -106,9 +106,9 @@ Status Cycle::rows(std::string_view rows) {
     return {};
 }
 
-// Rows of a rowset that is to be filled.
+// Rows of a rowset that is to be filled: they wait here while what they become takes as much again.
 void Cycle::keep(std::string_view rows) {
-    const bool room = unfilled_bytes_ + rows.size() <= reading_limit_;
+    const bool room = unfilled_bytes_ + rows.size() <= reading_limit_ / 2;
     RowReader reader(rows);
     for (std::string_view body; reader.next(body); ++received_) not_taken_ += room ? 0 : 1;
     malformed_ = !reader.ok();

@@ -23,6 +23,8 @@ void Shipper::begin_file_sizes() {
     };
     std::vector<Rows> rows;
     for (const UnfilledRowset& one : unfilled) {
+        // The list from before would take memory beside the new one.
+        if (!one.again && cycle_->use() == CycleUse::kSend) file_lists_.forget(one.datid);
         shapes.push_back(*one.shape);
         rows.push_back(
             {one.rows, one.again ? host::AbsentFiles::kLeftOut : host::AbsentFiles::kNull});

@@ -51,6 +51,8 @@ class RowBuilder {
     void value(const Value& value);
     void end();
 
+    // Bytes of all rows.
+    void reserve(size_t bytes) { rows_.reserve(bytes); }
     const std::string& rows() const { return rows_; }
     std::string take();
     size_t count() const { return count_; }

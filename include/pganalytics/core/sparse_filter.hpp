@@ -11,6 +11,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "pganalytics/core/byte_arena.hpp"
@@ -94,9 +95,10 @@ class SparseFilter {
         // Place of the first key that is not less.
         size_t find(uint64_t prefix, std::string_view key) const;
         bool is_at(size_t i, uint64_t prefix, std::string_view key) const;
+        bool is_less(size_t i, const State& other, size_t j) const;
         void append(std::string_view key, uint64_t prefix, uint64_t hash);
         void append_from(const State& other, size_t i, uint64_t hash);
-        void reserve_like(const State& other);
+        void reserve(size_t rows, size_t key_bytes);
         void shrink();
         void clear();
     };
@@ -115,6 +117,9 @@ class SparseFilter {
     std::vector<uint32_t> order_of_keys() const;
     void sort_reading();
     void sort_kept(const std::vector<uint32_t>& order);
+    std::pair<size_t, size_t> new_keys() const;
+    State update_known();
+    uint64_t unseen(uint64_t hash) const;
     State merge(bool complete, std::vector<std::string_view>* gone);
 
     SipKey sip_key_;

@@ -8,9 +8,10 @@
 
 #include <array>
 #include <cstdint>
+#include <deque>
+#include <optional>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 
 #include "pganalytics/core/result.hpp"
 
@@ -23,8 +24,24 @@ struct ForkSizes {
     std::array<int64_t, kForks> bytes = {};
     bool has_main = false;
 };
-// By name of the file (relfilenode).
-using FolderSizes = std::unordered_map<uint32_t, ForkSizes>;
+
+// Of one folder: sixteen bytes a file, because there may be hundreds of thousands.
+class FolderSizes {
+  public:
+    void add(uint32_t number, Fork fork, int64_t bytes) { files_.push_back({bytes, number, fork}); }
+    // After the last one.
+    void sort();
+    // By name of the file (relfilenode); null where there is none.
+    std::optional<ForkSizes> find(uint32_t number) const;
+
+  private:
+    struct File {
+        int64_t bytes;
+        uint32_t number;
+        Fork fork;
+    };
+    std::deque<File> files_;
+};
 
 // Whether `folder` is one that relations can be in, relative to the data directory: "global",
 // "base/5", "pg_tblspc/16400/PG_15_202209061/5". Nothing else is ever looked into.

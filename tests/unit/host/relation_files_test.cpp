@@ -95,11 +95,13 @@ TEST_F(RelationFiles, SegmentsAreAddedUp) {
     ASSERT_EQ(symlink("16384", (data_ + "/base/5/16387").c_str()), 0);
     const Result<FolderSizes> sizes = read_relation_folder(data_, "base/5");
     ASSERT_TRUE(sizes);
-    ASSERT_EQ(sizes->size(), 2U);
-    EXPECT_EQ(sizes->at(16384).bytes, (std::array<int64_t, kForks>{12388, 24576, 8192, 0}));
-    EXPECT_TRUE(sizes->at(16384).has_main);
-    EXPECT_EQ(sizes->at(16385).bytes, (std::array<int64_t, kForks>{0, 0, 0, 8192}));
-    EXPECT_FALSE(sizes->at(16385).has_main);
+    ASSERT_TRUE(sizes->find(16384) && sizes->find(16385));
+    EXPECT_EQ(sizes->find(16384)->bytes, (std::array<int64_t, kForks>{12388, 24576, 8192, 0}));
+    EXPECT_TRUE(sizes->find(16384)->has_main);
+    EXPECT_EQ(sizes->find(16385)->bytes, (std::array<int64_t, kForks>{0, 0, 0, 8192}));
+    EXPECT_FALSE(sizes->find(16385)->has_main);
+    for (const uint32_t none : {0U, 3U, 16383U, 16386U, 16387U})
+        EXPECT_FALSE(sizes->find(none)) << none;
     EXPECT_FALSE(read_relation_folder(data_, "base/6"));
     // At the limit and one past it.
     EXPECT_TRUE(read_relation_folder(data_, "base/5", 8));
