@@ -79,7 +79,7 @@ void SliceRounds::too_long(uint32_t database, uint16_t rowset) {
         slice.number = 1;
         slice.objects = kFirstObjects;
     } else if (slice.objects <= kLeastObjects) {
-        rounds_.erase(place);
+        if (++place->second.failed == kTriesOfTheLeast) rounds_.erase(place);
     } else {
         slice.objects = std::max(slice.objects / 2, kLeastObjects);
     }
@@ -92,6 +92,7 @@ void SliceRounds::read(uint32_t database, uint16_t rowset, uint64_t rows, uint32
     Slice& slice = place->second.next;
     int64_t& round_us = place->second.elapsed_us;
     round_us += elapsed_us;
+    place->second.failed = 0;
     // A server that was busy once is not so for ever.
     if (last == 0 && (slice.number == 1 || round_us < limit_us / 2)) {
         rounds_.erase(place);

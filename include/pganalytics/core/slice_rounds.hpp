@@ -8,8 +8,9 @@
 //   next round
 //
 // A slice that takes too long is tried again half as long, one that was quick is followed by one
-// twice as long. Where the shortest does not do either, the rowset is read whole again, and tells
-// what is wrong with it.
+// twice as long. The shortest has a few turns: a server that is busy for a moment does not cost
+// what was read before. Where none of them does it, the rowset is read whole again, and tells what
+// is wrong with it.
 #pragma once
 
 #include <cstdint>
@@ -51,6 +52,7 @@ class SliceRounds {
     static constexpr uint32_t kFirstObjects = 4000;
     static constexpr uint32_t kLeastObjects = 50;
     static constexpr uint32_t kMostObjects = 50000;
+    static constexpr uint32_t kTriesOfTheLeast = 10;
 
     // The slice that comes next; nothing where the rowset is read whole.
     std::optional<Slice> next(uint32_t database, uint16_t rowset) const;
@@ -71,6 +73,7 @@ class SliceRounds {
     struct Round {
         Slice next;
         int64_t elapsed_us = 0;  // of the slices before
+        uint32_t failed = 0;     // tries of the shortest slice, in a row
     };
     std::map<Key, Round> rounds_;
 };

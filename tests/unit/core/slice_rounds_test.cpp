@@ -69,6 +69,12 @@ TEST_F(SliceRoundsTest, SlicesAreAsLongAsTheTimeAllows) {
         objects = next().objects;
     }
     EXPECT_EQ(next().objects, SliceRounds::kLeastObjects);
+    const uint16_t number = next().number;
+    for (uint32_t i = 1; i < SliceRounds::kTriesOfTheLeast; ++i) too_long();
+    EXPECT_EQ(next().number, number) << "what was read before is kept";
+    read(1, 20);
+    for (uint32_t i = 1; i < SliceRounds::kTriesOfTheLeast; ++i) too_long();
+    EXPECT_EQ(next().number, number + 1) << "tries in a row count";
     too_long();
     EXPECT_TRUE(is_whole());
 }
